@@ -1,0 +1,140 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "kernels/buffer.hpp"
+#include "kernels/matrix.hpp"
+
+namespace fp8cal {
+
+/// A BF16 magnitude has 2^15 values: bin b counts the elements whose low 15 bits are b.
+inline constexpr std::size_t kHistogramBins = 32768;
+
+/// Bins from this one on hold infinities and NaNs.
+inline constexpr std::size_t kFirstNonFiniteBin = 0x7F80;
+
+/// A target that no vocabulary slice holds: the last token of a sequence predicts nothing.
+inline constexpr std::uint32_t kNoTarget = 0xFFFFFFFFu;
+
+/// Scale factors of an FP8 product, in device memory, one or many.
+struct Scales {
+  const float* data = nullptr;  // [count] f32
+  std::size_t count = 0;        // 1: for the whole tensor; rows: one a row
+};
+
+/// Where `Backend::observe` adds to, all in device memory. A maximum of magnitudes is kept as the
+/// bits of a non-negative float: these order as integers, NaN above everything.
+struct Observation {
+  std::uint64_t* histogram = nullptr;      // [kHistogramBins]
+  std::uint32_t* channel_amax = nullptr;   // [x.cols] bits of f32
+  std::uint32_t* sequence_amax = nullptr;  // [sequences] bits of f32
+};
+
+/// Arithmetic on device memory; knows no model, rank or file.
+///
+/// Calls are in order, as on one stream, and may return before the work is done; `download` and
+/// `synchronize` wait. All pointers are device pointers but those named host. Results depend on the
+/// operands alone: not on the number of threads, the instruction set, or how rows and output columns
+/// are sliced over calls. Shapes that do not fit throw std::invalid_argument.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// "cpu" or "cuda".
+  virtual std::string name() const = 0;
+  /// What computes, for the record: CPU or GPU model, instruction set, number of threads.
+  virtual std::string device() const = 0;
+
+  virtual Buffer allocate(std::size_t bytes) = 0;
+  virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
+  virtual void download(void* host, const void* device, std::size_t bytes) = 0;
+  virtual void fill_zero(void* device, std::size_t bytes) = 0;
+  virtual void synchronize() = 0;
+
+  /// out[t] = table[ids[t] - first_id] where the table holds that id, else zeros.
+  /// ids [tokens] u32, table [ids, hidden] bf16, out [tokens, hidden] bf16.
+  virtual void embed(const std::uint32_t* ids, ConstMatrix table, std::uint32_t first_id,
+                     Matrix out) = 0;
+
+  /// residual += delta (bf16 sum; skipped where delta.data is null), then
+  /// out = bf16(weight * bf16(residual / rms(residual))), the mean square in f32.
+  /// residual, delta, out [tokens, hidden] bf16; weight [1, hidden] bf16.
+  virtual void add_rms_norm(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
+                            Matrix out) = 0;
+
+  /// residual += delta, both [tokens, hidden] bf16.
+  virtual void add(Matrix residual, ConstMatrix delta) = 0;
+
+  /// Rotates in place, rounding to bf16 after each product and after the sum as Hugging Face does.
+  /// x [tokens, heads * head_dim] bf16; row r stands at position r % cosine.rows;
+  /// cosine, sine [sequence_length, head_dim / 2] bf16. Pairs are (i, i + head_dim / 2).
+  virtual void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) = 0;
+
+  /// Causal grouped-query attention within sequences of `sequence_length` rows. Scores and softmax
+  /// in f32 with scale 1 / sqrt(head_dim); normalised probabilities are rounded to bf16 before they
+  /// multiply v. q, out [tokens, q_heads * head_dim]; k, v [tokens, kv_heads * head_dim]; all bf16.
+  virtual void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
+                         std::size_t sequence_length, Matrix out) = 0;
+
+  /// out = bf16(bf16(silu(gate)) * up), all [tokens, width] bf16.
+  virtual void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) = 0;
+
+  /// out[m, n] = bf16(sum over k of x[m, k] * weight[n, k]), accumulated in f32.
+  /// x [M, K] bf16, weight [N, K] bf16, out [M, N] bf16.
+  virtual void multiply(ConstMatrix x, ConstMatrix weight, Matrix out) = 0;
+
+  /// out[m, n] = bf16(sum * (x_scale[m] * weight_scale[n])), the sum in f32 over FP8 operands.
+  /// x [M, K] fp8, weight [N, K] fp8, out [M, N] bf16; scales 1 or M, and 1 or N.
+  virtual void multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix weight,
+                               Scales weight_scale, Matrix out) = 0;
+
+  /// out = fp8(clamp(x / scale)), one scale for the whole tensor or one a row.
+  /// x [rows, cols] bf16, out [rows, cols] e4m3 or e5m2.
+  virtual void quantize(ConstMatrix x, Scales scale, Matrix out) = 0;
+
+  /// scales[r] = scale_of(amax of row r, largest value of out.dtype), then quantizes row r by it.
+  /// x [rows, cols] bf16, out [rows, cols] e4m3 or e5m2, scales [rows] f32.
+  virtual void quantize_rows(ConstMatrix x, Matrix out, float* scales) = 0;
+
+  /// amax[r] = the bits of the largest magnitude in row r, NaN above everything.
+  /// x [rows, cols] bf16, amax [rows] u32.
+  virtual void row_amax(ConstMatrix x, std::uint32_t* amax) = 0;
+
+  /// Adds x [rows, cols] bf16 to the histogram and the maxima. Row r belongs to sequence
+  /// (first_row + r) / sequence_length.
+  virtual void observe(ConstMatrix x, std::size_t first_row, std::size_t sequence_length,
+                       const Observation& into) = 0;
+
+  /// One vocabulary slice's share of a log-softmax, for logits [tokens, n] bf16 of the ids from
+  /// first_id on: partials [tokens, 3] f32 = the maximum, the sum of exp(logit - maximum), the
+  /// target's logit or -infinity where the slice does not hold targets[t].
+  virtual void softmax_partials(ConstMatrix logits, std::uint32_t first_id,
+                                const std::uint32_t* targets, float* partials) = 0;
+
+  /// nll[t] = log(sum of exp(logits)) - target logit, natural log, in f32; slices are summed in
+  /// order. 0 where the target is kNoTarget. partials [slices, tokens, 3] f32, targets [tokens],
+  /// nll [tokens] f32.
+  virtual void combine_partials(const float* partials, std::size_t slices,
+                                const std::uint32_t* targets, std::size_t tokens, float* nll) = 0;
+
+  /// The pieces of all-gathered columns in their places:
+  /// out[r, p * n + c] = gathered[p][r][c]; gathered [parts, out.rows, n] of out.dtype, dense.
+  virtual void interleave_columns(const void* gathered, std::size_t parts, Matrix out) = 0;
+
+ private:
+  friend class Buffer;
+  virtual void release(void* device, std::size_t bytes) noexcept = 0;
+};
+
+struct BackendOptions {
+  std::string name = "auto";  ///< "cpu", "cuda" or "auto"
+  int threads = 1;            ///< of the cpu backend
+};
+
+/// Throws std::invalid_argument where the backend is unknown or not compiled in.
+std::unique_ptr<Backend> make_backend(const BackendOptions& options);
+
+}  // namespace fp8cal
