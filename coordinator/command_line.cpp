@@ -1,0 +1,119 @@
+#include "coordinator/command_line.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "jobs/error.hpp"
+
+namespace fp8cal {
+namespace {
+
+constexpr const char* kWhere = "command line";
+constexpr int kMaxRanks = 65536;
+
+const std::vector<std::string>& commands() {
+  static const std::vector<std::string> all = {"run", "plan", "help", "version"};
+  return all;
+}
+
+int parse_ranks(const std::string& text) {
+  int ranks = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ranks);
+  if (error != std::errc() || end != text.data() + text.size() || ranks < 1 || ranks > kMaxRanks) {
+    throw InputError(kWhere, "bad value of --ranks",
+                     fmt::format("a whole number from 1 to {}", kMaxRanks), "'" + text + "'");
+  }
+  return ranks;
+}
+
+void store_option(CommandLine& line, const std::string& key, const std::string& value) {
+  if (key == "ranks" && line.command == "plan") {
+    line.ranks = parse_ranks(value);
+  } else if (is_job_key(key)) {
+    line.job.push_back({key, value});
+  } else {
+    throw InputError(kWhere, "unknown option '--" + key + "'",
+                     fmt::format("a key of 'fp8cal help job', perhaps '--{}'", nearest_job_key(key)),
+                     "'--" + key + "'");
+  }
+}
+
+constexpr const char* kOverview =
+    R"(fp8cal: what does FP8 cost this Llama model, and can you prove it?
+
+  fp8cal run JOB [--key value ...]             calibrate, derive scales, measure perplexity in BF16
+                                               and FP8, write one auditable result file
+  fp8cal plan JOB [--ranks N] [--key value ...]  who would do what, and how much memory it takes
+  fp8cal help job                              every key of a job file
+  fp8cal version
+
+On several ranks: mpirun -n N fp8cal run JOB. The content of the result does not depend on N.
+Every key of a job file is also an option: --calibration.samples 128.
+
+Exit codes: 0 done; 1 failed; 2 bad usage or input.
+)";
+
+constexpr const char* kJobHelp =
+    R"(A job file has [sections] of 'key = value' lines; '#' begins a comment. Lists hold commas or
+repeat the key. Relative paths are relative to the job file; those given as options
+(--section.key value) to the current folder. Options win over the file.
+
+)";
+
+}  // namespace
+
+CommandLine parse_command_line(const std::vector<std::string>& arguments) {
+  CommandLine line;
+  line.text = fmt::format("fp8cal {}", fmt::join(arguments, " "));
+  if (arguments.empty()) {
+    line.command = "help";
+    return line;
+  }
+  line.command = arguments[0];
+  if (line.command == "--help" || line.command == "-h") line.command = "help";
+  if (line.command == "--version") line.command = "version";
+  if (std::find(commands().begin(), commands().end(), line.command) == commands().end()) {
+    throw InputError(kWhere, "unknown command",
+                     fmt::format("one of {}, perhaps '{}'", fmt::join(commands(), ", "),
+                                 nearest(line.command.substr(0, 256), commands())),
+                     "'" + line.command + "'");
+  }
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (!argument.starts_with("--")) {
+      if (!line.subject.empty()) {
+        throw InputError(kWhere, "more than one argument", "one after the command",
+                         "'" + line.subject + "' and '" + argument + "'");
+      }
+      line.subject = argument;
+      continue;
+    }
+    if (argument == "--help") {
+      line.command = "help";
+      line.subject.clear();
+      return line;
+    }
+    const std::size_t equals = argument.find('=');
+    if (equals != std::string::npos) {
+      store_option(line, argument.substr(2, equals - 2), argument.substr(equals + 1));
+    } else if (i + 1 < arguments.size()) {
+      store_option(line, argument.substr(2), arguments[i + 1]);
+      ++i;
+    } else {
+      throw InputError(kWhere, "option '" + argument + "' has no value", "a value", "nothing");
+    }
+  }
+  return line;
+}
+
+std::string help_text(const std::string& topic) {
+  if (topic.empty()) return kOverview;
+  if (topic == "job") return kJobHelp + describe_job_keys();
+  throw InputError(kWhere, "no help on '" + topic + "'", "'fp8cal help' or 'fp8cal help job'",
+                   "'" + topic + "'");
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jobs/job.hpp"
+
+namespace fp8cal {
+
+/// A parsed command line.
+struct CommandLine {
+  std::string command;               ///< "run", "plan", "help" or "version"
+  std::string subject;               ///< the job file, or what to help with; may be empty
+  std::vector<JobOption> job;        ///< --section.key value
+  std::optional<int> ranks;          ///< plan --ranks N
+  std::string text;                  ///< as it was typed, for the record
+};
+
+/// Throws InputError naming what was not understood and the nearest that would be.
+CommandLine parse_command_line(const std::vector<std::string>& arguments);
+
+/// What `fp8cal help [TOPIC]` prints. Throws InputError for an unknown topic.
+std::string help_text(const std::string& topic);
+
+}  // namespace fp8cal

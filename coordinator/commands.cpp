@@ -1,0 +1,113 @@
+#include "coordinator/commands.hpp"
+
+#include <fmt/format.h>
+#include <mpi.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "coordinator/pipeline.hpp"
+#include "coordinator/progress.hpp"
+#include "coordinator/provenance.hpp"
+#include "coordinator/summary.hpp"
+#include "sharding/agreement.hpp"
+#include "sharding/mpi_check.hpp"
+
+namespace fp8cal {
+namespace {
+
+/// MPI from construction to destruction.
+class MpiSession {
+ public:
+  MpiSession() { FP8CAL_MPI(MPI_Init(nullptr, nullptr)); }
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+  ~MpiSession() { MPI_Finalize(); }
+};
+
+void print_error(const std::string& line) {
+  fmt::print(stderr, "fp8cal: {}\n", line);
+  std::fflush(stderr);
+}
+
+/// Ends all ranks: the others may be waiting for this one. Where several fail at once, the lowest
+/// speaks first and ends the rest before they repeat it.
+[[noreturn]] void abort_all(int rank, ExitCode code, const std::string& text) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(std::min(100 * rank, 2000)));
+  print_error(fmt::format("rank {}: {}", rank, text));
+  MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
+  std::abort();
+}
+
+void run(const CommandLine& line, const Control& control) {
+  Job job;
+  run_agreed(control, [&] { job = read_job(line.subject, line.job); });
+  const bool speaks = control.rank() == 0;
+  const auto progress = make_progress(speaks ? resolve_progress(job.runtime.progress)
+                                             : ProgressKind::none);
+  if (speaks) {
+    for (const std::string& warning : protocol_warnings(job)) spdlog::warn(warning);
+  }
+  const Outcome outcome = run_job(job, line.text, control, MPI_COMM_WORLD, *progress);
+  if (speaks) fmt::print("{}", summarize(job, outcome));
+}
+
+void plan(const CommandLine& line, const Control& control) {
+  Job job;
+  run_agreed(control, [&] { job = read_job(line.subject, line.job); });
+  const Inputs inputs = read_inputs(job, control);
+  const Workload work = inputs.workload(job.runtime.microbatch);
+  const std::uint64_t budget = memory_budget(job, control);
+  run_agreed(control, [&] {
+    const Plan plan = make_plan(inputs.config, work, job.partition.mode,
+                                line.ranks.value_or(control.size()), budget);
+    if (control.rank() == 0) fmt::print("{}", describe_plan(plan, inputs.config, work, budget));
+  });
+}
+
+int run_on_ranks(const CommandLine& line) {
+  const MpiSession session;
+  const Control control(MPI_COMM_WORLD);
+  try {
+    if (line.command == "run") run(line, control);
+    if (line.command == "plan") plan(line, control);
+    return static_cast<int>(ExitCode::done);
+  } catch (const AgreedError& error) {
+    if (control.rank() == 0) print_error(error.what());
+    return static_cast<int>(error.code());
+  } catch (const Error& error) {
+    abort_all(control.rank(), error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    abort_all(control.rank(), ExitCode::failed, "out of memory");
+  } catch (const std::exception& error) {
+    abort_all(control.rank(), ExitCode::failed, error.what());
+  }
+}
+
+}  // namespace
+
+int run_command(const CommandLine& line) {
+  spdlog::set_default_logger(spdlog::stderr_logger_st("fp8cal"));
+  spdlog::set_pattern("%Y-%m-%d %H:%M:%S %l: %v");
+  if (line.command == "help") {
+    fmt::print("{}", help_text(line.subject));
+    return static_cast<int>(ExitCode::done);
+  }
+  if (line.command == "version") {
+    fmt::print("fp8cal {}\n", version_text());
+    return static_cast<int>(ExitCode::done);
+  }
+  return run_on_ranks(line);
+}
+
+int report_usage_error(const Error& error) {
+  const MpiSession session;
+  if (Control(MPI_COMM_WORLD).rank() == 0) print_error(error.what());
+  return static_cast<int>(error.code());
+}
+
+}  // namespace fp8cal

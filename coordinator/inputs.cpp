@@ -1,0 +1,68 @@
+#include "coordinator/inputs.hpp"
+
+#include <cstring>
+#include <optional>
+
+#include "jobs/dataset.hpp"
+#include "jobs/sampling.hpp"
+#include "jobs/tokenizer.hpp"
+#include "sharding/agreement.hpp"
+
+namespace fp8cal {
+namespace {
+
+void read_on_rank_0(const Job& job, Inputs& inputs) {
+  const Dataset calibration = read_dataset({job.calibration.dataset, job.calibration.fields});
+  const Dataset evaluation = read_dataset({job.evaluation.dataset, job.evaluation.fields});
+  std::optional<Tokenizer> tokenizer;
+  if (!calibration.tokenized || !evaluation.tokenized) {
+    tokenizer = Tokenizer::load(std::filesystem::path(job.model.path) / "tokenizer.json");
+    inputs.tokenizer_sha256 = tokenizer->sha256();
+  }
+  const Tokenizer* tokens = tokenizer ? &*tokenizer : nullptr;
+
+  const auto calibration_ids = calibration_stream(calibration, tokens);
+  check_token_ids(calibration_ids, inputs.config.vocab_size, job.calibration.dataset);
+  DrawnWindows drawn =
+      draw_windows(calibration_ids, job.calibration.sequence_length, job.calibration.samples,
+                   job.calibration.seed, job.calibration.dataset);
+  inputs.calibration = std::move(drawn.windows);
+  inputs.sample_ids = std::move(drawn.sample_ids);
+
+  const auto evaluation_ids = evaluation_stream(evaluation, tokens);
+  check_token_ids(evaluation_ids, inputs.config.vocab_size, job.evaluation.dataset);
+  inputs.evaluation = cut_windows(evaluation_ids, job.evaluation.sequence_length,
+                                  job.evaluation.windows, job.evaluation.dataset);
+}
+
+void broadcast(const Control& control, std::vector<std::uint32_t>& values) {
+  const std::string bytes = control.broadcast(
+      {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(std::uint32_t)});
+  values.resize(bytes.size() / sizeof(std::uint32_t));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+}
+
+}  // namespace
+
+Workload Inputs::workload(std::size_t microbatch) const {
+  return {.calibration_sequences = calibration.windows(),
+          .calibration_length = calibration.sequence_length,
+          .evaluation_windows = evaluation.windows(),
+          .evaluation_length = evaluation.sequence_length,
+          .microbatch = microbatch};
+}
+
+Inputs read_inputs(const Job& job, const Control& control) {
+  Inputs inputs;
+  run_agreed(control, [&] {
+    inputs.config = read_model_config(job.model.path);
+    if (control.rank() == 0) read_on_rank_0(job, inputs);
+  });
+  broadcast(control, inputs.calibration.tokens);
+  broadcast(control, inputs.evaluation.tokens);
+  inputs.calibration.sequence_length = job.calibration.sequence_length;
+  inputs.evaluation.sequence_length = job.evaluation.sequence_length;
+  return inputs;
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "jobs/checkpoint.hpp"
+#include "jobs/job.hpp"
+#include "jobs/model_config.hpp"
+#include "jobs/result.hpp"
+#include "sharding/control.hpp"
+#include "sharding/plan.hpp"
+
+namespace fp8cal {
+
+/// What a job reads before any weight: the same on every rank.
+struct Inputs {
+  ModelConfig config;
+  TokenWindows calibration;
+  TokenWindows evaluation;
+  std::vector<std::uint32_t> sample_ids;
+  std::string tokenizer_sha256;  ///< empty where both datasets hold token ids
+
+  Workload workload(std::size_t microbatch) const;
+};
+
+/// Rank 0 tokenizes the datasets and draws the sequences; every rank reads the model's config and
+/// gets the windows. Throws AgreedError. Collective.
+Inputs read_inputs(const Job& job, const Control& control);
+
+}  // namespace fp8cal

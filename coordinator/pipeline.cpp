@@ -1,0 +1,182 @@
+#include "coordinator/pipeline.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <thread>
+
+#include "coordinator/provenance.hpp"
+#include "coordinator/result_builder.hpp"
+#include "coordinator/scale_policy.hpp"
+#include "jobs/atomic_file.hpp"
+#include "jobs/result_writer.hpp"
+#include "sharding/agreement.hpp"
+#include "worker/shard_worker.hpp"
+
+namespace fp8cal {
+namespace {
+
+int own_threads(const Job& job, const Control& control) {
+  if (job.runtime.threads) return *job.runtime.threads;
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  return std::max(1, cores / control.ranks_on_host());
+}
+
+/// Every tensor that any rank will load is there in its shape, so that a bad checkpoint is refused
+/// before work begins.
+Checkpoint open_checkpoint(const Job& job, const ModelConfig& config) {
+  Checkpoint checkpoint = Checkpoint::open(job.model.path);
+  const auto expect = [&](const WeightShard& shard) { checkpoint.expect(shard.name, shard.shape); };
+  expect(embedding_shard(config, 1, 0));
+  for (std::size_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    for (const WeightShard& shard : layer_shards(config, layer, 1, 0)) expect(shard);
+  }
+  expect(final_norm_shard(config));
+  expect(head_shard(config, 1, 0));
+  return checkpoint;
+}
+
+/// The job's work on this rank, chunk by chunk. Returns this rank's layers.
+std::vector<LayerStatistics> compute(ShardWorker& worker, const Job& job, const Control& control) {
+  std::vector<LayerStatistics> layers;
+  for (std::size_t chunk = 0; chunk < worker.chunks(); ++chunk) {
+    run_agreed(control, [&] { worker.load(chunk); });
+    std::vector<LayerStatistics> statistics = worker.calibrate();
+    worker.evaluate_bf16();
+    for (const std::string& name : job.scales.recipes) {
+      std::vector<LayerScales> scales;
+      for (const LayerStatistics& one : statistics) {
+        scales.push_back(derive_scales(find_recipe(name), one));
+      }
+      worker.evaluate(name, scales);
+    }
+    std::move(statistics.begin(), statistics.end(), std::back_inserter(layers));
+  }
+  return layers;
+}
+
+/// On rank 0: the statistics and scales of all layers. One rank of each stage has them.
+void collect_layers(const std::vector<LayerStatistics>& own, const RankPlan& rank, const Job& job,
+                    const Control& control, Result& result) {
+  std::string bytes;
+  if (rank.share == 0 && rank.slice == 0) {
+    for (const LayerStatistics& one : own) bytes += pack_statistics(one);
+  }
+  for (const std::string& from : control.gather(bytes)) {
+    for (std::size_t at = 0; at < from.size();) {
+      const LayerStatistics one = unpack_statistics(from, at);
+      add_statistics(result, one);
+      for (const std::string& name : job.scales.recipes) {
+        add_scales(result, name, one.layer, derive_scales(find_recipe(name), one));
+      }
+    }
+  }
+}
+
+/// On rank 0: the NLLs of all windows. Ranks follow one another in the order of their windows.
+void collect_perplexity(ShardWorker& worker, const Job& job, const Control& control,
+                        Result& result) {
+  std::vector<std::string> variants = {"bf16"};
+  variants.insert(variants.end(), job.scales.recipes.begin(), job.scales.recipes.end());
+  for (const std::string& variant : variants) {
+    const std::vector<float>& own = worker.nll(variant);
+    Perplexity perplexity;
+    perplexity.windows = result.evaluation.windows();
+    perplexity.predictions = result.evaluation.sequence_length - 1;
+    for (const std::string& from : control.gather(
+             {reinterpret_cast<const char*>(own.data()), own.size() * sizeof(float)})) {
+      const std::size_t before = perplexity.nll.size();
+      perplexity.nll.resize(before + from.size() / sizeof(float));
+      std::memcpy(perplexity.nll.data() + before, from.data(), from.size());
+    }
+    result.perplexity[variant] = std::move(perplexity);
+  }
+}
+
+/// On rank 0: the digest of all weights, from the leaves that every rank hashed.
+std::string collect_weights_digest(const ShardWorker& worker, const Control& control) {
+  WeightLeaves leaves;
+  for (const std::string& from : control.gather(pack_leaves(worker.leaves()))) {
+    unpack_leaves(from, leaves);
+  }
+  return control.rank() == 0 ? weights_digest(leaves) : "";
+}
+
+}  // namespace
+
+std::uint64_t memory_budget(const Job& job, const Control& control) {
+  if (job.runtime.device_memory) return *job.runtime.device_memory;
+  const auto pages = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES));
+  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  return pages * page / 10 * 8 / static_cast<std::uint64_t>(control.ranks_on_host());
+}
+
+std::vector<std::string> protocol_warnings(const Job& job) {
+  std::vector<std::string> warnings;
+  const std::size_t samples = job.calibration.samples;
+  if (samples < 32) {
+    warnings.push_back(fmt::format(
+        "calibration.samples = {}: fewer than 32 sequences give unstable scales", samples));
+  } else if (samples > 512) {
+    warnings.push_back(fmt::format(
+        "calibration.samples = {}: more than 512 sequences gain nothing", samples));
+  }
+  return warnings;
+}
+
+Outcome run_job(const Job& job, const std::string& command_line, const Control& control,
+                MPI_Comm world, ProgressListener& progress) {
+  const auto begin = std::chrono::steady_clock::now();
+  RunFacts facts{.command_line = command_line,
+                 .started = utc_now(),
+                 .places = {},
+                 .warnings = protocol_warnings(job)};
+  run_agreed(control, [&] {
+    if (control.rank() == 0) check_writable(job.output.result);
+  });
+  const Inputs inputs = read_inputs(job, control);
+  const Workload work = inputs.workload(job.runtime.microbatch);
+
+  Outcome outcome;
+  std::optional<Checkpoint> checkpoint;
+  std::unique_ptr<Backend> backend;
+  run_agreed(control, [&] {
+    outcome.plan = make_plan(inputs.config, work, job.partition.mode, control.size(),
+                             memory_budget(job, control));
+    checkpoint = open_checkpoint(job, inputs.config);
+    backend = make_backend({job.runtime.backend, own_threads(job, control)});
+  });
+  const Plan& plan = outcome.plan;
+  const RankPlan& rank = plan.ranks[static_cast<std::size_t>(control.rank())];
+  Groups groups = make_groups(world, plan, backend->name());
+  facts.places = control.gather(where_this_rank_runs(backend->device()));
+
+  std::optional<ShardWorker> worker;
+  run_agreed(control, [&] {
+    worker.emplace(ShardContext{*backend, groups, inputs.config, work, plan, rank, *checkpoint,
+                                inputs.calibration, inputs.evaluation, progress});
+  });
+  const std::vector<LayerStatistics> layers = compute(*worker, job, control);
+
+  Result& result = outcome.result;
+  result.calibration = inputs.calibration;
+  result.evaluation = inputs.evaluation;
+  result.sample_ids = inputs.sample_ids;
+  collect_layers(layers, rank, job, control, result);
+  collect_perplexity(*worker, job, control, result);
+  const std::string weights_digest = collect_weights_digest(*worker, control);
+  run_agreed(control, [&] {
+    if (control.rank() != 0) return;
+    result.job = describe_job(job, inputs, backend->name(), checkpoint->format(), weights_digest);
+    result.provenance = make_provenance(job, plan, work, facts);
+    outcome.digest = write_result(result, job.output.result);
+  });
+  outcome.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return outcome;
+}
+
+}  // namespace fp8cal

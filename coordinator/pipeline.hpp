@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+
+#include "coordinator/inputs.hpp"
+#include "jobs/job.hpp"
+#include "sharding/control.hpp"
+#include "worker/progress.hpp"
+
+namespace fp8cal {
+
+/// What a finished job tells.
+struct Outcome {
+  Result result;
+  std::string digest;  ///< content digest of the result file
+  Plan plan;
+  double seconds = 0;
+};
+
+/// Runs a job to its result file. Collective over `world`; the outcome is filled on rank 0. Throws
+/// AgreedError where all ranks know of the failure, any other exception where this one alone does:
+/// the process must then abort the others.
+Outcome run_job(const Job& job, const std::string& command_line, const Control& control,
+                MPI_Comm world, ProgressListener& progress);
+
+/// Memory that a rank may use: runtime.device_memory, else 80 % of the host's, shared by its ranks.
+std::uint64_t memory_budget(const Job& job, const Control& control);
+
+/// What to warn of before a job is run (DESIGN 10: number and length of the sequences).
+std::vector<std::string> protocol_warnings(const Job& job);
+
+}  // namespace fp8cal

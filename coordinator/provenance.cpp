@@ -1,0 +1,62 @@
+#include "coordinator/provenance.hpp"
+
+#include <H5public.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <mpi.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "coordinator/version.hpp"
+
+namespace fp8cal {
+namespace {
+
+std::string mpi_version() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  const std::string whole(text, static_cast<std::size_t>(length));
+  return whole.substr(0, whole.find(','));
+}
+
+}  // namespace
+
+std::string version_text() { return fmt::format("{} (git {})", kVersion, git_description()); }
+
+std::string where_this_rank_runs(const std::string& device) {
+  char host[256] = {};
+  if (gethostname(host, sizeof host - 1) != 0) return "unknown host: " + device;
+  return fmt::format("{}: {}", host, device);
+}
+
+std::string utc_now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
+}
+
+Attributes make_provenance(const Job& job, const Plan& plan, const Workload& work,
+                           const RunFacts& facts) {
+  return {{"job_file", job.file_text},
+          {"command_line", facts.command_line},
+          {"started", facts.started},
+          {"finished", utc_now()},
+          {"model_path", job.model.path},
+          {"calibration_dataset", job.calibration.dataset},
+          {"evaluation_dataset", job.evaluation.dataset},
+          {"places", facts.places},
+          {"warnings", facts.warnings},
+          {"version", version_text()},
+          {"compiler", __VERSION__},
+          {"mpi", mpi_version()},
+          {"hdf5", H5_VERS_INFO},
+          {"partition", plan.grid.to_string()},
+          {"partition_reason", plan.reason},
+          {"ranks", static_cast<std::int64_t>(plan.ranks.size())},
+          {"microbatch", static_cast<std::int64_t>(work.microbatch)},
+          {"layers_at_once", static_cast<std::int64_t>(plan.layers_at_once)},
+          {"weights_streamed", plan.streams() ? "yes" : "no"}};
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "jobs/job.hpp"
+#include "jobs/result.hpp"
+#include "sharding/plan.hpp"
+
+namespace fp8cal {
+
+/// "0.1.0 (git 1a2b3c4)", with "-dirty" where the tree had changes that were not committed.
+std::string version_text();
+
+/// One rank's "host: device".
+std::string where_this_rank_runs(const std::string& device);
+
+/// Now, in UTC, as ISO 8601.
+std::string utc_now();
+
+struct RunFacts {
+  std::string command_line;
+  std::string started;              ///< utc_now() at the start
+  std::vector<std::string> places;  ///< where_this_rank_runs, of every rank
+  std::vector<std::string> warnings;
+};
+
+/// Everything that may differ between two equal runs.
+Attributes make_provenance(const Job& job, const Plan& plan, const Workload& work,
+                           const RunFacts& facts);
+
+}  // namespace fp8cal

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <vector>
+
+#include "coordinator/inputs.hpp"
+#include "jobs/job.hpp"
+#include "worker/layer_statistics.hpp"
+#include "worker/quantized_layer.hpp"
+
+namespace fp8cal {
+
+/// Changes whenever the same job may give other bits.
+inline constexpr int kNumericsVersion = 1;
+
+/// Everything that must be equal in two equal runs. backend: its name is part of the numerics.
+Attributes describe_job(const Job& job, const Inputs& inputs, const std::string& backend,
+                        const std::string& weights_format, const std::string& weights_digest);
+
+/// Adds one layer's distributions under the names of the modules that read them.
+void add_statistics(Result& result, const LayerStatistics& statistics);
+
+void add_scales(Result& result, const std::string& recipe, std::size_t layer,
+                const LayerScales& scales);
+
+}  // namespace fp8cal

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+
+#include "jobs/recipe.hpp"
+#include "worker/quantized_layer.hpp"
+
+namespace fp8cal {
+
+/// The scales of one layer under `recipe`, from exact statistics alone: scale = amax / 448 in f32.
+/// Modules that an inference engine fuses (q, k and v; gate and up) share one input scale and, with
+/// a scale a tensor, one weight scale.
+LayerScales derive_scales(const Recipe& recipe, const LayerStatistics& statistics);
+
+}  // namespace fp8cal

@@ -1,0 +1,81 @@
+#include "coordinator/summary.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "coordinator/outliers.hpp"
+#include "coordinator/verdict.hpp"
+
+namespace fp8cal {
+namespace {
+
+constexpr std::size_t kOutliersShown = 5;
+
+std::string bytes_text(std::uint64_t bytes) {
+  const double size = static_cast<double>(bytes);
+  if (bytes >= (1ull << 30)) return fmt::format("{:.2f} GiB", size / (1ull << 30));
+  return fmt::format("{:.1f} MiB", size / (1ull << 20));
+}
+
+std::string run_text(Range range) {
+  return range.count == 0 ? "none" : fmt::format("{}-{}", range.first, range.end() - 1);
+}
+
+}  // namespace
+
+std::string summarize(const Job& job, const Outcome& outcome) {
+  const Result& result = outcome.result;
+  const double bf16 = result.perplexity.at("bf16").ppl();
+  std::string text = fmt::format("\n{:<14} {:>12} {:>12}  {}\n", "variant", "perplexity",
+                                 "difference", "verdict");
+  text += fmt::format("{:<14} {:>12.4f}\n", "bf16", bf16);
+  for (const std::string& recipe : job.scales.recipes) {
+    const double ppl = result.perplexity.at(recipe).ppl();
+    text += fmt::format("{:<14} {:>12.4f} {:>+12.4f}  {}\n", recipe, ppl, ppl - bf16,
+                        verdict(ppl - bf16));
+  }
+  text += "\nlargest outlier channels: amax, and how far it stands above the median channel\n";
+  for (const OutlierChannel& one : largest_outliers(result.activations, kOutliersShown)) {
+    text += fmt::format("  {:<36} channel {:>6} {:>12.4f} {:>8.1f} x\n", one.module, one.channel,
+                        one.amax, one.over_median);
+  }
+  text += fmt::format(
+      "\ncalibrated on {} x {} tokens (seed {}), evaluated on {} x {} tokens\n"
+      "partition {}, {:.1f} s\ncontent digest {}\nresult {}\n",
+      result.calibration.windows(), result.calibration.sequence_length, job.calibration.seed,
+      result.evaluation.windows(), result.evaluation.sequence_length,
+      outcome.plan.grid.to_string(), outcome.seconds, outcome.digest, job.output.result);
+  return text;
+}
+
+std::string describe_plan(const Plan& plan, const ModelConfig& config, const Workload& work,
+                          std::uint64_t budget) {
+  std::string text = fmt::format("partition   {} on {} ranks: {}\n", plan.grid.to_string(),
+                                 plan.ranks.size(), plan.reason);
+  text += fmt::format("model       {} layers, hidden {}, {} heads, {} KV heads, vocabulary {}\n",
+                      config.num_hidden_layers, config.hidden_size, config.num_attention_heads,
+                      config.num_key_value_heads, config.vocab_size);
+  text += fmt::format("work        calibrate {} x {} tokens, evaluate {} x {}, microbatch {}\n",
+                      work.calibration_sequences, work.calibration_length, work.evaluation_windows,
+                      work.evaluation_length, work.microbatch);
+  text += fmt::format(
+      "memory      {} of {} a rank: weights {}, FP8 copy {}, workspace {}, statistics {}\n",
+      bytes_text(plan.memory.total()), bytes_text(budget), bytes_text(plan.memory.weights),
+      bytes_text(plan.memory.quantized), bytes_text(plan.memory.workspace),
+      bytes_text(plan.memory.statistics));
+  text += fmt::format("weights     {}\n", plan.streams()
+                                              ? fmt::format("streamed, {} layers at once",
+                                                            plan.layers_at_once)
+                                              : "stay in memory");
+  text += "\nrank  layers    rows     calibration  evaluation\n";
+  for (std::size_t r = 0; r < plan.ranks.size(); ++r) {
+    const RankPlan& rank = plan.ranks[r];
+    text += fmt::format("{:>4}  {:<8}  {:<7}  {:<11}  {}\n", r, run_text(rank.layers),
+                        fmt::format("{}/{}", rank.slice + 1, plan.grid.tensor),
+                        run_text(rank.calibration), run_text(rank.evaluation));
+  }
+  return text;
+}
+
+}  // namespace fp8cal

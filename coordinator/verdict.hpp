@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+
+namespace fp8cal {
+
+/// What a perplexity difference (FP8 minus BF16) of this size means, in a few words. Bands by size:
+/// 0.05, 0.1, 0.3, 1.0. Never "lossless".
+std::string verdict(double difference);
+
+}  // namespace fp8cal

@@ -1,0 +1,188 @@
+#include "jobs/job.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <sstream>
+
+#include "jobs/error.hpp"
+#include "jobs/job_keys.hpp"
+
+namespace fp8cal {
+namespace {
+
+namespace po = boost::program_options;
+
+using ValuesByKey = std::map<std::string, std::vector<std::string>>;
+
+constexpr std::uintmax_t kMaxJobFileBytes = 1 << 15;  // an HDF5 attribute holds its text
+
+const JobKey* find_key(const std::string& name) {
+  for (const JobKey& key : job_keys()) {
+    if (key.name == name) return &key;
+  }
+  return nullptr;
+}
+
+const JobKey& expect_key(const std::string& where, const std::string& name) {
+  if (const JobKey* key = find_key(name)) return *key;
+  throw InputError(where, "unknown job key '" + name + "'",
+                   fmt::format("a key of 'fp8cal help job', perhaps '{}'", nearest_job_key(name)),
+                   "'" + name + "'");
+}
+
+std::string trim(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(" \t\r");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+void add_value(ValuesByKey& values, const std::string& where, const JobKey& key,
+               const std::string& text) {
+  std::vector<std::string>& stored = values[key.name];
+  if (!key.is_list) {
+    if (!stored.empty()) {
+      throw InputError(where, "key '" + key.name + "' given twice", "one value", text);
+    }
+    stored.push_back(trim(text));
+  } else {
+    std::istringstream items(text);
+    for (std::string item; std::getline(items, item, ',');) {
+      if (!trim(item).empty()) stored.push_back(trim(item));
+    }
+  }
+  if (stored.empty() || stored.back().empty()) {
+    throw InputError(where, "key '" + key.name + "' has no value", key.argument, "nothing");
+  }
+}
+
+std::string read_text(const std::filesystem::path& file) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) {
+    throw InputError(file.string(), "no such job file", "a file in INI form",
+                     error && error.value() != ENOENT ? error.message() : "nothing");
+  }
+  const std::uintmax_t bytes = std::filesystem::file_size(file, error);
+  if (error || bytes > kMaxJobFileBytes) {
+    throw InputError(file.string(), "job file too large",
+                     fmt::format("at most {} bytes", kMaxJobFileBytes), std::to_string(bytes));
+  }
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  if (!stream) throw system_error(file.string(), "read", errno, ExitCode::bad_input);
+  return text.str();
+}
+
+ValuesByKey parse_file(const std::filesystem::path& file, const std::string& text) {
+  po::options_description accepted;
+  for (const JobKey& key : job_keys()) {
+    accepted.add_options()(key.name.c_str(), po::value<std::vector<std::string>>());
+  }
+  ValuesByKey values;
+  try {
+    std::istringstream stream(text);
+    const auto parsed = po::parse_config_file(stream, accepted, /*allow_unregistered=*/true);
+    for (const auto& option : parsed.options) {
+      const JobKey& key = expect_key(file.string(), option.string_key);
+      for (const std::string& value : option.value) {
+        std::string resolved = trim(value);
+        if (key.is_path && !resolved.empty()) resolved = (file.parent_path() / resolved).string();
+        add_value(values, file.string(), key, resolved);
+      }
+    }
+  } catch (const po::error& error) {
+    throw InputError(file.string(), "not a job file", "lines of 'key = value' in [sections]",
+                     error.what());
+  }
+  return values;
+}
+
+}  // namespace
+
+Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& options) {
+  Job job;
+  ValuesByKey values;
+  if (!file.empty()) {
+    job.file_text = read_text(file);
+    values = parse_file(file, job.file_text);
+  }
+  ValuesByKey overrides;
+  for (const JobOption& option : options) {
+    add_value(overrides, "command line", expect_key("command line", option.key), option.value);
+  }
+  for (auto& [name, given] : overrides) values[name] = std::move(given);
+
+  for (const JobKey& key : job_keys()) {
+    if (!values.contains(key.name)) {
+      if (key.required) {
+        throw InputError(file.empty() ? "command line" : file.string(),
+                         "missing key '" + key.name + "'", key.argument, "nothing");
+      }
+      add_value(values, "default", key, key.default_value);
+    }
+    key.store(job, values[key.name]);
+  }
+  return job;
+}
+
+std::string describe_job_keys() {
+  std::string text;
+  std::string section;
+  for (const JobKey& key : job_keys()) {
+    const std::size_t dot = key.name.find('.');
+    if (key.name.substr(0, dot) != section) {
+      section = key.name.substr(0, dot);
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+    }
+    const std::string left = fmt::format("{} = {}", key.name.substr(dot + 1), key.argument);
+    const std::string note = key.required ? "required" : "default " + key.default_value;
+    text += fmt::format("  {:<28} {}\n", left, note);
+    std::istringstream words(key.help);
+    std::string line;
+    for (std::string word; words >> word;) {
+      if (line.size() + 1 + word.size() > 88) {
+        text += fmt::format("      {}\n", line);
+        line.clear();
+      }
+      line += (line.empty() ? "" : " ") + word;
+    }
+    text += fmt::format("      {}\n", line);
+  }
+  return text;
+}
+
+bool is_job_key(const std::string& key) { return find_key(key) != nullptr; }
+
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
+  // Levenshtein distance, one row of the table at a time.
+  const auto distance = [&word](const std::string& other) {
+    std::vector<std::size_t> row(other.size() + 1);
+    std::iota(row.begin(), row.end(), 0);
+    for (std::size_t i = 0; i < word.size(); ++i) {
+      std::size_t diagonal = row[0];
+      row[0] = i + 1;
+      for (std::size_t j = 0; j < other.size(); ++j) {
+        const std::size_t replaced = diagonal + (word[i] == other[j] ? 0 : 1);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, replaced});
+      }
+    }
+    return row.back();
+  };
+  return *std::min_element(
+      candidates.begin(), candidates.end(),
+      [&](const std::string& a, const std::string& b) { return distance(a) < distance(b); });
+}
+
+std::string nearest_job_key(const std::string& word) {
+  std::vector<std::string> names;
+  for (const JobKey& key : job_keys()) names.push_back(key.name);
+  return nearest(word.substr(0, 256), names);
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fp8cal {
+
+/// A job: what to calibrate, with what, and where the result goes. `fp8cal help job` documents the
+/// keys; jobs/job_keys.cpp holds their defaults.
+struct Job {
+  struct Model {
+    std::string path;
+  } model;
+  struct Calibration {
+    std::string dataset;
+    std::vector<std::string> fields;
+    std::size_t samples = 0;
+    std::size_t sequence_length = 0;
+    std::uint64_t seed = 0;
+  } calibration;
+  struct ScaleSettings {
+    std::vector<std::string> recipes;
+    std::string policy;
+  } scales;
+  struct Evaluation {
+    std::string dataset;
+    std::vector<std::string> fields;
+    std::size_t sequence_length = 0;
+    std::optional<std::size_t> windows;  ///< none: all
+  } evaluation;
+  struct Partition {
+    std::string mode;
+  } partition;
+  struct Runtime {
+    std::string backend;
+    std::optional<std::uint64_t> device_memory;  ///< bytes for one rank; none: what the device has
+    std::optional<int> threads;                  ///< none: the rank's share of the cores
+    std::size_t microbatch = 0;                  ///< sequences computed at once
+    std::string progress;                        ///< auto, bar, lines or none
+  } runtime;
+  struct Output {
+    std::string result;
+  } output;
+
+  std::string file_text;  ///< the job file as it was read, for the record
+};
+
+/// One "--key value" of a command line.
+struct JobOption {
+  std::string key;
+  std::string value;
+};
+
+/// Reads the job file (none where `file` is empty), then applies `options`, which win. Relative paths
+/// in the file are relative to its folder, those in options to the current one. Throws InputError for
+/// an unknown key (naming the nearest one), a bad value, or a missing required key.
+Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& options);
+
+/// Every key with its default and meaning, as `fp8cal help job` prints it.
+std::string describe_job_keys();
+
+/// True where `key` is a key of a job file.
+bool is_job_key(const std::string& key);
+
+/// The job key, or whichever of `candidates`, that is nearest to `word` by edit distance.
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+std::string nearest_job_key(const std::string& word);
+
+}  // namespace fp8cal

@@ -1,0 +1,161 @@
+#include "jobs/result_writer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "jobs/atomic_file.hpp"
+#include "jobs/content_digest.hpp"
+#include "jobs/error.hpp"
+#include "jobs/hdf5.hpp"
+#include "jobs/hdf5_memory_file.hpp"
+#include "jobs/result_validation.hpp"
+
+namespace fp8cal {
+namespace {
+
+using hdf5::Handle;
+
+constexpr std::int64_t kFormatVersion = 1;
+
+/// Numbers of calibration sequences after which the amax so far is kept.
+constexpr std::array<std::size_t, 5> kSnapshots = {32, 64, 128, 256, 512};
+
+float largest(std::span<const float> values) {
+  return values.empty() ? 0.0f : *std::ranges::max_element(values);
+}
+
+void write_vector(const Handle& group, const std::string& name, const std::vector<float>& values) {
+  hdf5::write_dataset(group, name, {values.size()}, std::span(values));
+}
+
+void write_scalar(const Handle& group, const std::string& name, float value) {
+  hdf5::write_dataset(group, name, {}, std::span(&value, 1));
+}
+
+void write_attributes(const Handle& group, const Attributes& attributes) {
+  for (const auto& [name, attribute] : attributes) {
+    std::visit([&, &key = name](const auto& value) { hdf5::write_attribute(group, key, value); },
+               attribute);
+  }
+}
+
+void write_windows(const Handle& group, const std::string& name, const TokenWindows& windows) {
+  hdf5::write_dataset(group, name, {windows.windows(), windows.sequence_length},
+                      std::span(windows.tokens));
+}
+
+void write_job(const Handle& file, const Result& result) {
+  const Handle group = hdf5::create_group(file, "job");
+  write_attributes(group, result.job);
+  write_windows(group, "calibration_tokens", result.calibration);
+  write_windows(group, "evaluation_tokens", result.evaluation);
+  hdf5::write_dataset(group, "sample_ids", {result.sample_ids.size()},
+                      std::span(result.sample_ids));
+}
+
+void write_snapshots(const Handle& group, std::span<const float> sequence_amax) {
+  std::vector<float> amax_after;
+  std::vector<std::uint32_t> sequences;
+  for (const std::size_t count : kSnapshots) {
+    if (count > sequence_amax.size()) break;
+    amax_after.push_back(largest(sequence_amax.first(count)));
+    sequences.push_back(static_cast<std::uint32_t>(count));
+  }
+  write_vector(group, "amax_after", amax_after);
+  const Handle counts = hdf5::write_dataset(group, "amax_after_sequences", {sequences.size()},
+                                            std::span<const std::uint32_t>(sequences));
+  hdf5::write_attribute(counts, "units", "sequences");
+}
+
+void write_activations(const Handle& file, const Result& result) {
+  const Handle activations = hdf5::create_group(file, "activations");
+  for (const auto& [name, statistics] : result.activations) {
+    const Handle group = hdf5::create_group(activations, name);
+    const Handle histogram = hdf5::write_dataset(group, "histogram", {statistics.histogram.size()},
+                                                 std::span(statistics.histogram));
+    hdf5::write_attribute(histogram, "units", "elements");
+    write_vector(group, "channel_amax", statistics.channel_amax);
+    write_scalar(group, "amax", amax_of_histogram(statistics.histogram));
+    write_snapshots(group, statistics.sequence_amax);
+  }
+  for (const auto& [alias, name] : result.activation_aliases) {
+    FP8CAL_HDF5(H5Lcreate_hard(activations.id(), name.c_str(), activations.id(), alias.c_str(),
+                               H5P_DEFAULT, H5P_DEFAULT));
+  }
+}
+
+void write_weights(const Handle& file, const Result& result) {
+  const Handle weights = hdf5::create_group(file, "weights");
+  for (const auto& [name, statistics] : result.weights) {
+    const Handle group = hdf5::create_group(weights, name);
+    write_scalar(group, "amax", largest(statistics.channel_amax));
+    write_vector(group, "channel_amax", statistics.channel_amax);
+  }
+}
+
+void write_scales(const Handle& file, const Result& result) {
+  const Handle scales = hdf5::create_group(file, "scales");
+  for (const auto& [recipe, modules] : result.scales) {
+    const Handle recipe_group = hdf5::create_group(scales, recipe);
+    for (const auto& [name, module_scales] : modules) {
+      const Handle group = hdf5::create_group(recipe_group, name);
+      const auto write = [&group](const char* key, const std::vector<float>& values) {
+        if (!values.empty()) write_vector(group, key, values);
+      };
+      write("weight_scale", module_scales.weight_scale);
+      write("input_scale", module_scales.input_scale);
+    }
+  }
+}
+
+void write_perplexity(const Handle& file, const Result& result) {
+  const Handle variants = hdf5::create_group(file, "perplexity");
+  for (const auto& [variant, perplexity] : result.perplexity) {
+    const Handle group = hdf5::create_group(variants, variant);
+    hdf5::write_attribute(group, "ppl", perplexity.ppl());
+    hdf5::write_attribute(group, "tokens", static_cast<std::int64_t>(perplexity.tokens()));
+    const Handle nll = hdf5::write_dataset(
+        group, "nll", {perplexity.windows, perplexity.predictions}, std::span(perplexity.nll));
+    hdf5::write_attribute(nll, "units", "nats");
+  }
+}
+
+void write_everything(const Handle& file, const Result& result) {
+  hdf5::write_attribute(file, "format", "fp8cal");
+  hdf5::write_attribute(file, "format_version", kFormatVersion);
+  write_attributes(hdf5::create_group(file, "provenance"), result.provenance);
+  write_job(file, result);
+  write_activations(file, result);
+  write_weights(file, result);
+  write_scales(file, result);
+  write_perplexity(file, result);
+}
+
+void verify_digest(const std::filesystem::path& path, const std::string& expected) {
+  const Handle file = hdf5::open_read_only(path);
+  const std::string stored = hdf5::read_string_attribute(file, "content_digest", expected.size());
+  const std::string found = content_digest(file);
+  if (stored != expected || found != expected) {
+    throw Error(ExitCode::failed,
+                fmt::format("{}: content digest read back: expected {}, found {} stored and {} "
+                            "computed",
+                            path.string(), expected, stored, found));
+  }
+}
+
+}  // namespace
+
+std::string write_result(const Result& result, const std::filesystem::path& path) {
+  validate(result);
+  hdf5::MemoryFile memory;
+  write_everything(memory.handle(), result);
+  const std::string digest = content_digest(memory.handle());
+  hdf5::write_attribute(memory.handle(), "content_digest", digest);
+  write_atomically(path, memory.close(),
+                   [&digest](const auto& written) { verify_digest(written, digest); });
+  return digest;
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,65 @@
+#include "kernels/cpu/checks.hpp"
+
+#include <stdexcept>
+
+namespace fp8cal {
+namespace {
+
+std::string dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::bf16:
+      return "bf16";
+    case DType::e4m3:
+      return "e4m3";
+    case DType::e5m2:
+      return "e5m2";
+    case DType::f32:
+      return "f32";
+  }
+  return "unknown dtype";
+}
+
+std::string shape(std::size_t rows, std::size_t cols) {
+  return std::string("[").append(std::to_string(rows)) + ", " + std::to_string(cols) + "] ";
+}
+
+[[noreturn]] void fail(const std::string& name, const std::string& expected,
+                       const std::string& found) {
+  throw std::invalid_argument(name + ": expected " + expected + ", found " + found);
+}
+
+void expect_shape(const char* name, const ConstMatrix& matrix, std::size_t rows, std::size_t cols,
+                  bool dtype_fits, const std::string& dtype_wanted) {
+  if (matrix.rows != rows || matrix.cols != cols || !dtype_fits) {
+    fail(name, shape(rows, cols) + dtype_wanted,
+         shape(matrix.rows, matrix.cols) + dtype_name(matrix.dtype));
+  }
+  if (matrix.rows > 1 && matrix.stride < matrix.cols) {
+    fail(name, "a stride of at least " + std::to_string(matrix.cols),
+         std::to_string(matrix.stride));
+  }
+}
+
+}  // namespace
+
+void expect_matrix(const char* name, const ConstMatrix& matrix, std::size_t rows, std::size_t cols,
+                   DType dtype) {
+  expect_shape(name, matrix, rows, cols, matrix.dtype == dtype, dtype_name(dtype));
+}
+
+void expect_fp8(const char* name, const ConstMatrix& matrix, std::size_t rows, std::size_t cols) {
+  const bool fits = matrix.dtype == DType::e4m3 || matrix.dtype == DType::e5m2;
+  expect_shape(name, matrix, rows, cols, fits, "e4m3 or e5m2");
+}
+
+void expect_scales(const char* name, const Scales& scales, std::size_t rows) {
+  if (scales.count == 1 || scales.count == rows) return;
+  fail(name, "1 or " + std::to_string(rows) + " scales", std::to_string(scales.count));
+}
+
+void expect_multiple(const char* name, std::size_t value, std::size_t divisor) {
+  if (divisor != 0 && value % divisor == 0) return;
+  fail(name, "a multiple of " + std::to_string(divisor), std::to_string(value));
+}
+
+}  // namespace fp8cal

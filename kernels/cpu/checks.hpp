@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "kernels/backend.hpp"
+
+namespace fp8cal {
+
+/// Each throws std::invalid_argument that says `name`, what was expected and what was found.
+/// `name` is operation and operand, for example "multiply: weight".
+
+void expect_matrix(const char* name, const ConstMatrix& matrix, std::size_t rows, std::size_t cols,
+                   DType dtype = DType::bf16);
+
+/// The dtype may be either FP8 format.
+void expect_fp8(const char* name, const ConstMatrix& matrix, std::size_t rows, std::size_t cols);
+
+/// One scale, or one for each of `rows`.
+void expect_scales(const char* name, const Scales& scales, std::size_t rows);
+
+/// `value` is a multiple of `divisor`, which is not zero.
+void expect_multiple(const char* name, std::size_t value, std::size_t divisor);
+
+}  // namespace fp8cal

@@ -1,0 +1,121 @@
+#include "kernels/cpu/cpu_backend.hpp"
+
+#include <cstring>
+#include <fstream>
+#include <new>
+
+#include "kernels/cpu/aligned_array.hpp"
+#include "kernels/cpu/attention.hpp"
+#include "kernels/cpu/elementwise.hpp"
+#include "kernels/cpu/instruction_sets.hpp"
+#include "kernels/cpu/multiply.hpp"
+#include "kernels/cpu/quantize.hpp"
+#include "kernels/cpu/softmax.hpp"
+#include "kernels/cpu/statistics.hpp"
+
+namespace fp8cal {
+namespace {
+
+std::string cpu_model() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t value = line.find(": ");
+    if (line.starts_with("model name") && value != std::string::npos) return line.substr(value + 2);
+  }
+  return "unknown CPU";
+}
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(int threads, const VectorKernels& kernels)
+      : pool_(threads), context_{pool_, kernels} {}
+
+  std::string name() const override { return "cpu"; }
+  std::string device() const override {
+    return cpu_model() + ", " + context_.kernels.name + ", " + std::to_string(pool_.threads()) +
+           (pool_.threads() == 1 ? " thread" : " threads");
+  }
+
+  Buffer allocate(std::size_t bytes) override {
+    return Buffer(*this, ::operator new (bytes, std::align_val_t{kAlignment}), bytes);
+  }
+  void upload(void* device, const void* host, std::size_t bytes) override {
+    if (bytes != 0) std::memcpy(device, host, bytes);
+  }
+  void download(void* host, const void* device, std::size_t bytes) override {
+    if (bytes != 0) std::memcpy(host, device, bytes);
+  }
+  void fill_zero(void* device, std::size_t bytes) override {
+    if (bytes != 0) std::memset(device, 0, bytes);
+  }
+  void synchronize() override {}
+
+  void embed(const std::uint32_t* ids, ConstMatrix table, std::uint32_t first_id,
+             Matrix out) override {
+    cpu_embed(context_, ids, table, first_id, out);
+  }
+  void add_rms_norm(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
+                    Matrix out) override {
+    cpu_add_rms_norm(context_, residual, delta, weight, epsilon, out);
+  }
+  void add(Matrix residual, ConstMatrix delta) override { cpu_add(context_, residual, delta); }
+  void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) override {
+    cpu_rope(context_, x, head_dim, cosine, sine);
+  }
+  void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
+                 std::size_t sequence_length, Matrix out) override {
+    cpu_attention(context_, q, k, v, head_dim, sequence_length, out);
+  }
+  void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) override {
+    cpu_silu_multiply(context_, gate, up, out);
+  }
+  void multiply(ConstMatrix x, ConstMatrix weight, Matrix out) override {
+    cpu_multiply(context_, x, weight, out);
+  }
+  void multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
+                       Matrix out) override {
+    cpu_multiply_scaled(context_, x, x_scale, weight, weight_scale, out);
+  }
+  void quantize(ConstMatrix x, Scales scale, Matrix out) override {
+    cpu_quantize(context_, x, scale, out);
+  }
+  void quantize_rows(ConstMatrix x, Matrix out, float* scales) override {
+    cpu_quantize_rows(context_, x, out, scales);
+  }
+  void row_amax(ConstMatrix x, std::uint32_t* amax) override { cpu_row_amax(context_, x, amax); }
+  void observe(ConstMatrix x, std::size_t first_row, std::size_t sequence_length,
+               const Observation& into) override {
+    cpu_observe(context_, x, first_row, sequence_length, into);
+  }
+  void softmax_partials(ConstMatrix logits, std::uint32_t first_id, const std::uint32_t* targets,
+                        float* partials) override {
+    cpu_softmax_partials(context_, logits, first_id, targets, partials);
+  }
+  void combine_partials(const float* partials, std::size_t slices, const std::uint32_t* targets,
+                        std::size_t tokens, float* nll) override {
+    cpu_combine_partials(context_, partials, slices, targets, tokens, nll);
+  }
+  void interleave_columns(const void* gathered, std::size_t parts, Matrix out) override {
+    cpu_interleave_columns(context_, gathered, parts, out);
+  }
+
+ private:
+  void release(void* device, std::size_t) noexcept override {
+    ::operator delete (device, std::align_val_t{kAlignment});
+  }
+
+  ThreadPool pool_;
+  CpuContext context_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(int threads) {
+  return make_cpu_backend(threads, *available_vector_kernels().front());
+}
+
+std::unique_ptr<Backend> make_cpu_backend(int threads, const VectorKernels& kernels) {
+  return std::make_unique<CpuBackend>(threads, kernels);
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <mpi.h>
+
+#include <memory>
+#include <string>
+
+#include "sharding/collectives.hpp"
+#include "sharding/plan.hpp"
+
+namespace fp8cal {
+
+/// The groups that a rank exchanges device memory with.
+struct Groups {
+  std::unique_ptr<Collectives> slices;    ///< same stage and share: all-gathers of activations
+  std::unique_ptr<Collectives> stage;     ///< same stage: merges of statistics
+  std::unique_ptr<Collectives> pipeline;  ///< same slice and share, in stage order: hidden states
+};
+
+/// Collective over `world`, whose ranks are those of `plan`. backend: Backend::name(), which decides
+/// what carries the data.
+Groups make_groups(MPI_Comm world, const Plan& plan, const std::string& backend);
+
+}  // namespace fp8cal

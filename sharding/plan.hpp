@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jobs/model_config.hpp"
+#include "sharding/grid.hpp"
+#include "sharding/weight_shards.hpp"
+
+namespace fp8cal {
+
+/// The sequences that a job computes.
+struct Workload {
+  std::size_t calibration_sequences = 0;
+  std::size_t calibration_length = 0;  ///< tokens
+  std::size_t evaluation_windows = 0;
+  std::size_t evaluation_length = 0;   ///< tokens
+  std::size_t microbatch = 1;          ///< sequences computed at once
+
+  std::size_t max_tokens() const;      ///< of one microbatch
+};
+
+/// What one rank does.
+struct RankPlan {
+  int stage = 0;  ///< position along `layers`
+  int share = 0;  ///< position along `sequences`
+  int slice = 0;  ///< position along `tensor`
+  Range layers;
+  Range calibration;  ///< sequences
+  Range evaluation;   ///< windows
+  bool embeds = false;    ///< first stage
+  bool predicts = false;  ///< last stage
+};
+
+/// Predicted memory of one rank, bytes of device memory.
+struct MemoryEstimate {
+  std::uint64_t weights = 0;     ///< BF16 weights held at once
+  std::uint64_t quantized = 0;   ///< their FP8 copy
+  std::uint64_t workspace = 0;   ///< activations of one microbatch
+  std::uint64_t statistics = 0;  ///< histograms and maxima
+
+  std::uint64_t total() const { return weights + quantized + workspace + statistics; }
+};
+
+/// Who does what. The same on every rank; a pure function of its arguments.
+struct Plan {
+  Grid grid;
+  std::string reason;               ///< why this grid
+  std::size_t layers_at_once = 0;   ///< layers of a rank that are held together
+  std::vector<RankPlan> ranks;
+  MemoryEstimate memory;            ///< of the rank that needs most
+
+  /// Weights pass through the device a few layers at a time, each pass's hidden states kept aside.
+  bool streams() const { return layers_at_once < ranks.front().layers.count; }
+};
+
+/// mode: a partition.mode. budget: bytes of device memory for a rank. Throws InputError where the
+/// ranks cannot be used evenly, or where the job cannot fit, saying what would do.
+Plan make_plan(const ModelConfig& config, const Workload& work, const std::string& mode, int ranks,
+               std::uint64_t budget);
+
+/// Predicted memory of the rank that needs most, with `layers_at_once` layers held together.
+MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, const Grid& grid,
+                               std::size_t layers_at_once);
+
+}  // namespace fp8cal

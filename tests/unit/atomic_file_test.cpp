@@ -1,0 +1,225 @@
+#include "jobs/atomic_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "jobs/error.hpp"
+
+namespace fp8cal {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class AtomicFileTest : public ::testing::Test {
+ protected:
+  AtomicFileTest() {
+    std::string name = (fs::temp_directory_path() / "atomic_file_XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+  }
+  ~AtomicFileTest() override { fs::remove_all(folder_); }
+
+  std::size_t files() const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+  }
+
+  fs::path folder_;
+};
+
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+std::string content_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(AtomicFileTest, CreatesAndReplaces) {
+  const fs::path path = folder_ / "result.h5";
+  write_atomically(path, bytes_of("first"));
+  EXPECT_EQ(content_of(path), "first");
+  write_atomically(path, bytes_of(""));
+  EXPECT_EQ(content_of(path), "");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(AtomicFileTest, VerifiesTheFinishedFileBeforeItTakesTheName) {
+  const fs::path path = folder_ / "result.h5";
+  write_atomically(path, bytes_of("old"));
+  std::string seen;
+  write_atomically(path, bytes_of("new"), [&](const fs::path& partial) {
+    seen = content_of(partial);
+    EXPECT_EQ(partial, folder_ / "result.h5.partial");
+    EXPECT_EQ(content_of(path), "old");
+  });
+  EXPECT_EQ(seen, "new");
+  EXPECT_EQ(content_of(path), "new");
+}
+
+TEST_F(AtomicFileTest, KeepsTheOldFileWhereVerificationFails) {
+  const fs::path path = folder_ / "result.h5";
+  write_atomically(path, bytes_of("old"));
+  const auto refuse = [](const fs::path&) { throw Error(ExitCode::failed, "not what I wrote"); };
+  EXPECT_EQ(message_of([&] { write_atomically(path, bytes_of("new"), refuse); }),
+            "not what I wrote");
+  EXPECT_EQ(content_of(path), "old");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(AtomicFileTest, OverwritesWhatACrashLeft) {
+  const fs::path path = folder_ / "result.h5";
+  std::ofstream(path.string() + ".partial") << "longer than the new content";
+  write_atomically(path, bytes_of("new"));
+  EXPECT_EQ(content_of(path), "new");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(AtomicFileTest, DoesNotFollowALinkUnderItsTemporaryName) {
+  const fs::path path = folder_ / "result.h5";
+  std::ofstream(folder_ / "precious") << "precious";
+  fs::create_symlink(folder_ / "precious", path.string() + ".partial");
+  EXPECT_THROW(write_atomically(path, bytes_of("new")), Error);
+  EXPECT_EQ(content_of(folder_ / "precious"), "precious");
+}
+
+TEST_F(AtomicFileTest, AFolderInItsPlaceFailsAndLeavesNothing) {
+  const fs::path path = folder_ / "result.h5";
+  fs::create_directory(path);
+  EXPECT_THAT(message_of([&] { write_atomically(path, bytes_of("new")); }),
+              HasSubstr(path.string() + ": cannot rename"));
+  EXPECT_EQ(files(), 1u);
+}
+
+/// Runs `action` in a child process; gives its exit code, or -1 where a signal ended it.
+int exit_code_of_child(const std::function<int()>& action) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(action());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(AtomicFileTest, AFullDiskNamesPathAndReasonAndKeepsTheOldFile) {
+  const fs::path path = folder_ / "result.h5";
+  write_atomically(path, bytes_of("old"));
+  const std::string large(1 << 20, 'x');
+  const int code = exit_code_of_child([&] {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{100'000, 100'000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      write_atomically(path, bytes_of(large));
+      return 1;
+    } catch (const Error& error) {
+      const bool right = error.code() == ExitCode::failed &&
+                         error.what() == path.string() + ": cannot write: File too large";
+      return right ? 0 : 2;
+    }
+  });
+  EXPECT_EQ(code, 0);
+  EXPECT_EQ(content_of(path), "old");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(AtomicFileTest, AKillAtAnyMomentLeavesOneCompleteVersion) {
+  constexpr int kKills = 60;
+  constexpr std::size_t kBytes = 300'000;
+  const fs::path path = folder_ / "result.h5";
+  write_atomically(path, bytes_of(std::string(kBytes, 'a')));
+  std::mt19937 random(1);
+  int partials = 0;
+  std::string versions;
+  for (int i = 0; i < kKills; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      for (char c = 'a';; c = c == 'z' ? 'a' : static_cast<char>(c + 1)) {
+        write_atomically(path, bytes_of(std::string(kBytes, c)));
+      }
+    }
+    ::usleep(random() % 12'000);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    const std::string content = content_of(path);
+    ASSERT_EQ(content, std::string(kBytes, content.at(0)));
+    if (fs::exists(path.string() + ".partial")) ++partials;
+    if (versions.find(content[0]) == std::string::npos) versions += content[0];
+  }
+  // Otherwise no kill came in the middle of a write, or none after one, and nothing was tested.
+  EXPECT_GT(partials, 0);
+  EXPECT_GT(versions.size(), 1u);
+}
+
+TEST_F(AtomicFileTest, CheckWritableLeavesNothingBehind) {
+  const fs::path path = folder_ / "result.h5";
+  check_writable(path);
+  EXPECT_EQ(files(), 0u);
+  write_atomically(path, bytes_of("old"));
+  check_writable(path);
+  EXPECT_EQ(content_of(path), "old");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(AtomicFileTest, CheckWritableNamesThePath) {
+  const fs::path missing = folder_ / "missing" / "result.h5";
+  try {
+    check_writable(missing);
+    FAIL() << "a missing folder passed";
+  } catch (const InputError& error) {
+    EXPECT_EQ(error.code(), ExitCode::bad_input);
+    EXPECT_EQ(error.where, missing.string());
+    EXPECT_THAT(error.found, HasSubstr("No such file or directory"));
+  }
+  EXPECT_THROW(check_writable(folder_), InputError);
+  EXPECT_THROW(check_writable(folder_ / ""), InputError);
+  EXPECT_THROW(check_writable(""), InputError);
+  std::ofstream(folder_ / "file") << "no folder";
+  EXPECT_THROW(check_writable(folder_ / "file" / "result.h5"), InputError);
+}
+
+TEST_F(AtomicFileTest, CheckWritableNoticesMissingPermission) {
+  fs::permissions(folder_, fs::perms::owner_read | fs::perms::owner_exec);
+  const fs::path path = folder_ / "result.h5";
+  const int code = exit_code_of_child([&] {
+    // Root may write everywhere; an ordinary user may not.
+    if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) return 3;
+    return message_of([&] { check_writable(path); }).find("Permission denied") == std::string::npos
+               ? 1
+               : 0;
+  });
+  fs::permissions(folder_, fs::perms::owner_all);
+  EXPECT_EQ(code, 0);
+}
+
+TEST_F(AtomicFileTest, WritesBesideTheWorkingFolder) {
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
+  check_writable("plain.h5");
+  write_atomically("plain.h5", bytes_of("text"));
+  fs::current_path(before);
+  EXPECT_EQ(content_of(folder_ / "plain.h5"), "text");
+}
+
+}  // namespace
+}  // namespace fp8cal

@@ -1,0 +1,249 @@
+#include "worker/shard_worker.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "jobs/error.hpp"
+
+namespace fp8cal {
+namespace {
+
+std::string layers_text(Range layers) {
+  return layers.count == 1 ? fmt::format("layer {}", layers.first)
+                           : fmt::format("layers {}-{}", layers.first, layers.end() - 1);
+}
+
+/// What each token of the windows should be followed by; the last of a window by nothing.
+std::vector<std::uint32_t> targets_of(const std::uint32_t* ids, std::size_t tokens,
+                                      std::size_t length) {
+  std::vector<std::uint32_t> targets(tokens, kNoTarget);
+  for (std::size_t t = 0; t + 1 < tokens; ++t) {
+    if ((t + 1) % length != 0) targets[t] = ids[t + 1];
+  }
+  return targets;
+}
+
+}  // namespace
+
+ShardWorker::ShardWorker(const ShardContext& context)
+    : context_(context),
+      loader_(context.checkpoint, context.backend, context.plan, context.rank),
+      llama_(context.backend, *context.groups.slices, context.config, context.work.max_tokens(),
+             std::max(context.work.calibration_length, context.work.evaluation_length)) {
+  Backend& backend = context_.backend;
+  const ModelConfig& config = context_.config;
+  const int slices = context_.plan.grid.tensor;
+  const auto load = [&](const WeightShard& shard) {
+    Buffer buffer = backend.allocate(shard.bytes());
+    loader_.load(shard,
+                 Matrix::dense(buffer.data(), DType::bf16, shard.rows.count, shard.cols()));
+    return buffer;
+  };
+  const bool shared = config.tie_word_embeddings && context_.rank.embeds;
+  if (context_.rank.embeds) embedding_ = load(embedding_shard(config, slices, context_.rank.slice));
+  if (context_.rank.predicts) {
+    final_norm_ = load(final_norm_shard(config));
+    if (!shared) head_ = load(head_shard(config, slices, context_.rank.slice));
+  }
+  const std::size_t tokens = context_.work.max_tokens();
+  ids_ = backend.allocate(tokens * sizeof(std::uint32_t));
+  targets_ = backend.allocate(tokens * sizeof(std::uint32_t));
+  nll_device_ = backend.allocate(tokens * sizeof(float));
+  hidden_ = backend.allocate(tokens * config.hidden_size * 2);
+  calibration_ = {.windows = &context_.calibration,
+                  .sequences = context_.rank.calibration,
+                  .scored = false,
+                  .hidden = {}};
+}
+
+std::size_t ShardWorker::chunks() const {
+  const std::size_t at_once = context_.plan.layers_at_once;
+  return (context_.rank.layers.count + at_once - 1) / at_once;
+}
+
+Range ShardWorker::chunk_layers() const {
+  const Range& own = context_.rank.layers;
+  const std::size_t offset = chunk_ * context_.plan.layers_at_once;
+  return {own.first + offset, std::min(context_.plan.layers_at_once, own.count - offset)};
+}
+
+void ShardWorker::load(std::size_t index) {
+  chunk_ = index;
+  weights_.clear();
+  const Range layers = chunk_layers();
+  context_.progress.begin("load " + layers_text(layers), "layers", layers.count, 0);
+  for (std::size_t layer = layers.first; layer < layers.end(); ++layer) {
+    weights_.push_back(std::make_unique<LayerWeights>(loader_, context_.backend, context_.config,
+                                                      layer, context_.plan.grid.tensor,
+                                                      context_.rank.slice));
+    context_.progress.advance(1);
+  }
+  context_.progress.end();
+}
+
+std::vector<LayerStatistics> ShardWorker::calibrate() {
+  StatisticsObserver observer(context_.backend, context_.config, chunk_layers(),
+                              context_.work.calibration_sequences, context_.plan.grid.tensor,
+                              context_.rank.slice);
+  run(calibration_, "calibrate", bf16_layers(), &observer, nullptr);
+  observer.merge(*context_.groups.stage);
+  return merged_statistics(observer);
+}
+
+std::vector<LayerStatistics> ShardWorker::merged_statistics(StatisticsObserver& observer) {
+  std::vector<LayerStatistics> all;
+  for (const auto& own : weights_) {
+    LayerStatistics one;
+    one.layer = own->layer().index;
+    observer.download(one);
+    gather_weight_statistics(*own, one);
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+void ShardWorker::gather_weight_statistics(const LayerWeights& own, LayerStatistics& into) {
+  Collectives& slices = *context_.groups.slices;
+  Backend& backend = context_.backend;
+  for (std::size_t m = 0; m < kLinearModules; ++m) {
+    const std::vector<float>& rows = own.statistics()[m].channel_amax;
+    const std::size_t bytes = rows.size() * sizeof(float);
+    const std::size_t parts = static_cast<std::size_t>(slices.size());
+    Buffer sent = backend.allocate(bytes);
+    Buffer received = backend.allocate(bytes * parts);
+    backend.upload(sent.data(), rows.data(), bytes);
+    backend.synchronize();
+    slices.all_gather(sent.data(), received.data(), bytes);
+    std::vector<float>& whole = into.weights[m].channel_amax;
+    whole.resize(rows.size() * parts);
+    backend.download(whole.data(), received.data(), received.bytes());
+  }
+}
+
+void ShardWorker::evaluate_bf16() { evaluate_with("bf16", bf16_layers()); }
+
+void ShardWorker::evaluate(const std::string& recipe, const std::vector<LayerScales>& scales) {
+  std::vector<std::unique_ptr<QuantizedLayer>> quantized;
+  std::vector<const Layer*> layers;
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    quantized.push_back(std::make_unique<QuantizedLayer>(context_.backend, weights_[i]->layer(),
+                                                         scales.at(i), context_.plan.grid.tensor,
+                                                         context_.rank.slice));
+    layers.push_back(&quantized.back()->layer());
+  }
+  evaluate_with(recipe, layers);
+}
+
+void ShardWorker::evaluate_with(const std::string& variant,
+                                const std::vector<const Layer*>& layers) {
+  run(evaluation_pass(variant), "evaluate " + variant, layers, nullptr, &nll_[variant]);
+}
+
+ShardWorker::Pass& ShardWorker::evaluation_pass(const std::string& variant) {
+  Pass& pass = evaluations_[variant];
+  pass.windows = &context_.evaluation;
+  pass.sequences = context_.rank.evaluation;
+  pass.scored = true;
+  return pass;
+}
+
+void ShardWorker::run(Pass& pass, const std::string& stage, const std::vector<const Layer*>& layers,
+                      StatisticsObserver* observer, std::vector<float>* nll) {
+  const std::size_t length = pass.windows->sequence_length;
+  context_.progress.begin(fmt::format("{} {}", stage, layers_text(chunk_layers())), "sequences",
+                          pass.sequences.count, length);
+  for (std::size_t at = 0; at < pass.sequences.count; at += context_.work.microbatch) {
+    const Range batch = {at, std::min(context_.work.microbatch, pass.sequences.count - at)};
+    const Matrix x = enter(pass, batch);
+    if (observer != nullptr) observer->begin(pass.sequences.first + at, length);
+    llama_.run(layers, x, length, observer);
+    leave(pass, batch, x, nll);
+    context_.progress.advance(batch.count);
+  }
+  context_.progress.end();
+}
+
+/// The hidden states of own sequences `batch` before the chunk's first layer.
+Matrix ShardWorker::enter(Pass& pass, Range batch) {
+  Backend& backend = context_.backend;
+  const std::size_t length = pass.windows->sequence_length;
+  const std::size_t tokens = batch.count * length;
+  const std::size_t hidden = context_.config.hidden_size;
+  const Matrix x = Matrix::dense(hidden_.data(), DType::bf16, tokens, hidden);
+  if (chunk_ > 0) {
+    backend.upload(x.data, pass.hidden.data() + batch.first * length * hidden, tokens * hidden * 2);
+  } else if (context_.rank.embeds) {
+    const std::uint32_t* ids =
+        pass.windows->tokens.data() + (pass.sequences.first + batch.first) * length;
+    backend.upload(ids_.data(), ids, tokens * sizeof(std::uint32_t));
+    const WeightShard shard =
+        embedding_shard(context_.config, context_.plan.grid.tensor, context_.rank.slice);
+    llama_.embed(ids_.as<std::uint32_t>(),
+                 Matrix::dense(embedding_.data(), DType::bf16, shard.rows.count, hidden), x);
+  } else {
+    Collectives& pipeline = *context_.groups.pipeline;
+    backend.synchronize();
+    pipeline.receive(x.data, tokens * hidden * 2, pipeline.rank() - 1);
+  }
+  return x;
+}
+
+/// Hands on the hidden states after the chunk's last layer.
+void ShardWorker::leave(Pass& pass, Range batch, Matrix x, std::vector<float>* nll) {
+  Backend& backend = context_.backend;
+  const std::size_t bytes = x.rows * x.cols * 2;
+  if (chunk_ + 1 < chunks()) {
+    pass.hidden.resize(pass.sequences.count * pass.windows->sequence_length * x.cols);
+    backend.download(pass.hidden.data() + batch.first * pass.windows->sequence_length * x.cols,
+                     x.data, bytes);
+  } else if (!context_.rank.predicts) {
+    Collectives& pipeline = *context_.groups.pipeline;
+    backend.synchronize();
+    pipeline.send(x.data, bytes, pipeline.rank() + 1);
+  } else if (pass.scored) {
+    score(pass, batch, x, *nll);
+  }
+}
+
+void ShardWorker::score(const Pass& pass, Range batch, Matrix x, std::vector<float>& nll) {
+  Backend& backend = context_.backend;
+  const std::size_t length = pass.windows->sequence_length;
+  const std::uint32_t* ids =
+      pass.windows->tokens.data() + (pass.sequences.first + batch.first) * length;
+  const std::vector<std::uint32_t> targets = targets_of(ids, x.rows, length);
+  backend.upload(targets_.data(), targets.data(), targets.size() * sizeof(std::uint32_t));
+  backend.synchronize();
+
+  const WeightShard shard =
+      head_shard(context_.config, context_.plan.grid.tensor, context_.rank.slice);
+  const Buffer& head = head_.data() != nullptr ? head_ : embedding_;
+  llama_.negative_log_likelihood(
+      x, Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
+      Matrix::dense(head.data(), DType::bf16, shard.rows.count, x.cols),
+      targets_.as<std::uint32_t>(), nll_device_.as<float>());
+  if (context_.rank.slice != 0) return;
+
+  std::vector<float> scored(x.rows);
+  backend.download(scored.data(), nll_device_.data(), scored.size() * sizeof(float));
+  for (std::size_t t = 0; t < scored.size(); ++t) {
+    if (targets[t] == kNoTarget) continue;
+    if (!std::isfinite(scored[t])) {
+      throw Error(ExitCode::failed,
+                  fmt::format("evaluation window {}: token {}: expected a finite log-likelihood, "
+                              "found {}",
+                              pass.sequences.first + batch.first + t / length, t % length,
+                              scored[t]));
+    }
+    nll.push_back(scored[t]);
+  }
+}
+
+std::vector<const Layer*> ShardWorker::bf16_layers() const {
+  std::vector<const Layer*> layers;
+  for (const auto& weights : weights_) layers.push_back(&weights->layer());
+  return layers;
+}
+
+}  // namespace fp8cal

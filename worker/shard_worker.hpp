@@ -1,0 +1,93 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "jobs/result.hpp"
+#include "sharding/groups.hpp"
+#include "worker/llama.hpp"
+#include "worker/progress.hpp"
+#include "worker/quantized_layer.hpp"
+#include "worker/statistics_observer.hpp"
+
+namespace fp8cal {
+
+/// What a rank works on. Everything is borrowed and must outlive the worker.
+struct ShardContext {
+  Backend& backend;
+  Groups& groups;
+  const ModelConfig& config;
+  const Workload& work;
+  const Plan& plan;
+  const RankPlan& rank;
+  const Checkpoint& checkpoint;
+  const TokenWindows& calibration;
+  const TokenWindows& evaluation;
+  ProgressListener& progress;
+};
+
+/// Runs one rank's shard: its layers, a chunk of them at a time, over its sequences. For each chunk:
+/// load, calibrate, then evaluate in BF16 and in each recipe, in any order but the same on every
+/// rank. With one chunk the weights stay; with more, hidden states wait in host memory between
+/// chunks, and every weight is read once.
+class ShardWorker {
+ public:
+  explicit ShardWorker(const ShardContext& context);
+
+  std::size_t chunks() const;
+
+  /// Loads the weights of chunk `index`, after freeing those before.
+  void load(std::size_t index);
+
+  /// Runs the calibration sequences through the chunk and merges what was observed over the ranks of
+  /// the stage. Returns the chunk's layers. Collective over the stage.
+  std::vector<LayerStatistics> calibrate();
+
+  /// Runs the evaluation windows through the chunk in BF16.
+  void evaluate_bf16();
+
+  /// Runs the evaluation windows through the chunk in FP8. scales: one a layer of the chunk.
+  void evaluate(const std::string& recipe, const std::vector<LayerScales>& scales);
+
+  /// This rank's NLLs of a variant ("bf16" or a recipe), [own windows, predictions]; empty but on
+  /// slice 0 of the last stage.
+  const std::vector<float>& nll(const std::string& variant) { return nll_[variant]; }
+
+  const WeightLeaves& leaves() const { return loader_.leaves(); }
+
+ private:
+  /// One way through the model: which sequences, and where they stand between chunks.
+  struct Pass {
+    const TokenWindows* windows = nullptr;
+    Range sequences;                    // of this rank
+    bool scored = false;                // NLLs at the end
+    std::vector<std::uint16_t> hidden;  // [own sequences * length, hidden] bf16, between chunks
+  };
+
+  Range chunk_layers() const;
+  Pass& evaluation_pass(const std::string& variant);
+  void evaluate_with(const std::string& variant, const std::vector<const Layer*>& layers);
+  void run(Pass& pass, const std::string& stage, const std::vector<const Layer*>& layers,
+           StatisticsObserver* observer, std::vector<float>* nll);
+  Matrix enter(Pass& pass, Range batch);
+  void leave(Pass& pass, Range batch, Matrix x, std::vector<float>* nll);
+  void score(const Pass& pass, Range batch, Matrix x, std::vector<float>& nll);
+  std::vector<const Layer*> bf16_layers() const;
+  std::vector<LayerStatistics> merged_statistics(StatisticsObserver& observer);
+  void gather_weight_statistics(const LayerWeights& own, LayerStatistics& into);
+
+  ShardContext context_;
+  ShardLoader loader_;
+  Llama llama_;
+  Buffer embedding_, head_, final_norm_;  // bf16; empty where another stage has them
+  Buffer ids_, targets_, nll_device_, hidden_;  // of one microbatch
+  std::size_t chunk_ = 0;
+  std::vector<std::unique_ptr<LayerWeights>> weights_;
+  Pass calibration_;
+  std::map<std::string, Pass> evaluations_;
+  std::map<std::string, std::vector<float>> nll_;
+};
+
+}  // namespace fp8cal

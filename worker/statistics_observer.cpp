@@ -1,0 +1,110 @@
+#include "worker/statistics_observer.hpp"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+
+#include "jobs/error.hpp"
+
+namespace fp8cal {
+namespace {
+
+constexpr const char* kSiteNames[kSites] = {
+    "input of self_attn.q_proj", "input of self_attn.o_proj", "input of mlp.gate_proj",
+    "input of mlp.down_proj",    "self_attn.k",               "self_attn.v"};
+
+void check_finite(const ActivationStatistics& statistics, std::size_t layer, std::size_t site) {
+  for (std::size_t s = 0; s < statistics.sequence_amax.size(); ++s) {
+    if (std::isfinite(statistics.sequence_amax[s])) continue;
+    throw Error(ExitCode::failed,
+                fmt::format("model.layers.{}: {}: calibration sequence {}: expected finite "
+                            "activations, found {}",
+                            layer, kSiteNames[site], s, statistics.sequence_amax[s]));
+  }
+}
+
+}  // namespace
+
+StatisticsObserver::StatisticsObserver(Backend& backend, const ModelConfig& config, Range layers,
+                                       std::size_t sequences, int slices, int slice)
+    : backend_(backend),
+      config_(config),
+      layers_(layers),
+      sequences_(sequences),
+      slices_(slices),
+      slice_(slice),
+      histograms_(backend.allocate(layers.count * kSites * kHistogramBins * sizeof(std::uint64_t))),
+      maxima_(backend.allocate(layers.count * maxima_per_layer() * sizeof(std::uint32_t))) {
+  backend_.fill_zero(histograms_.data(), histograms_.bytes());
+  backend_.fill_zero(maxima_.data(), maxima_.bytes());
+}
+
+void StatisticsObserver::begin(std::size_t first_sequence, std::size_t sequence_length) {
+  first_sequence_ = first_sequence;
+  sequence_length_ = sequence_length;
+}
+
+void StatisticsObserver::observe(std::size_t layer, Site site, ConstMatrix x) {
+  Observation into = slots(layer, site);
+  into.sequence_amax += first_sequence_;
+  Range rows = {0, x.rows};
+  if (site == Site::key || site == Site::value) {
+    into.channel_amax += x.cols * static_cast<std::size_t>(slice_);
+  } else {
+    // Every slice holds all channels: each counts its share of the rows.
+    rows = share_of(x.rows, slices_, slice_);
+  }
+  const ConstMatrix share = {static_cast<const std::byte*>(x.data) +
+                                 rows.first * x.stride * size_of(x.dtype),
+                             x.dtype, rows.count, x.cols, x.stride};
+  backend_.observe(share, rows.first, sequence_length_, into);
+}
+
+void StatisticsObserver::merge(Collectives& group) {
+  if (group.size() == 1) return;
+  backend_.synchronize();
+  group.all_sum(histograms_.as<std::uint64_t>(), histograms_.bytes() / sizeof(std::uint64_t));
+  group.all_max(maxima_.as<std::uint32_t>(), maxima_.bytes() / sizeof(std::uint32_t));
+}
+
+void StatisticsObserver::download(LayerStatistics& into) const {
+  for (std::size_t s = 0; s < kSites; ++s) {
+    const Site site = static_cast<Site>(s);
+    const Observation from = slots(into.layer, site);
+    ActivationStatistics& statistics = into.activations[s];
+    statistics.histogram.resize(kHistogramBins);
+    statistics.channel_amax.resize(channels_of(site, config_));
+    statistics.sequence_amax.resize(sequences_);
+    // The bits of a float are that float: see Observation.
+    backend_.download(statistics.histogram.data(), from.histogram,
+                      kHistogramBins * sizeof(std::uint64_t));
+    backend_.download(statistics.channel_amax.data(), from.channel_amax,
+                      statistics.channel_amax.size() * sizeof(float));
+    backend_.download(statistics.sequence_amax.data(), from.sequence_amax,
+                      statistics.sequence_amax.size() * sizeof(float));
+    check_finite(statistics, into.layer, s);
+  }
+}
+
+Observation StatisticsObserver::slots(std::size_t layer, Site site) const {
+  const std::size_t index = layer - layers_.first;
+  std::uint32_t* maxima = maxima_.as<std::uint32_t>() + index * maxima_per_layer();
+  for (std::size_t s = 0; s < static_cast<std::size_t>(site); ++s) {
+    maxima += channels_of(static_cast<Site>(s), config_) + sequences_;
+  }
+  return {.histogram = histograms_.as<std::uint64_t>() +
+                       (index * kSites + static_cast<std::size_t>(site)) * kHistogramBins,
+          .channel_amax = maxima,
+          .sequence_amax = maxima + channels_of(site, config_)};
+}
+
+std::size_t StatisticsObserver::maxima_per_layer() const {
+  std::size_t count = 0;
+  for (std::size_t s = 0; s < kSites; ++s) {
+    count += channels_of(static_cast<Site>(s), config_) + sequences_;
+  }
+  return count;
+}
+
+}  // namespace fp8cal
