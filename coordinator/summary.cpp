@@ -6,17 +6,12 @@
 
 #include "coordinator/outliers.hpp"
 #include "coordinator/verdict.hpp"
+#include "jobs/byte_size.hpp"
 
 namespace fp8cal {
 namespace {
 
 constexpr std::size_t kOutliersShown = 5;
-
-std::string bytes_text(std::uint64_t bytes) {
-  const double size = static_cast<double>(bytes);
-  if (bytes >= (1ull << 30)) return fmt::format("{:.2f} GiB", size / (1ull << 30));
-  return fmt::format("{:.1f} MiB", size / (1ull << 20));
-}
 
 std::string run_text(Range range) {
   return range.count == 0 ? "none" : fmt::format("{}-{}", range.first, range.end() - 1);
@@ -61,9 +56,9 @@ std::string describe_plan(const Plan& plan, const ModelConfig& config, const Wor
                       work.evaluation_length, work.microbatch);
   text += fmt::format(
       "memory      {} of {} a rank: weights {}, FP8 copy {}, workspace {}, statistics {}\n",
-      bytes_text(plan.memory.total()), bytes_text(budget), bytes_text(plan.memory.weights),
-      bytes_text(plan.memory.quantized), bytes_text(plan.memory.workspace),
-      bytes_text(plan.memory.statistics));
+      format_byte_size(plan.memory.total()), format_byte_size(budget), format_byte_size(plan.memory.weights),
+      format_byte_size(plan.memory.quantized), format_byte_size(plan.memory.workspace),
+      format_byte_size(plan.memory.statistics));
   text += fmt::format("weights     {}\n", plan.streams()
                                               ? fmt::format("streamed, {} layers at once",
                                                             plan.layers_at_once)

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 
+#include "jobs/byte_size.hpp"
 #include "jobs/error.hpp"
 #include "jobs/recipe.hpp"
 
@@ -24,19 +25,9 @@ std::uint64_t parse_number(const std::string& key, const std::string& text, std:
   return number;
 }
 
-/// "80GiB", "512MiB" or plain bytes.
 std::uint64_t parse_bytes(const std::string& key, const std::string& text) {
-  static constexpr struct {
-    const char* suffix;
-    int shift;
-  } kUnits[] = {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
-  for (const auto& unit : kUnits) {
-    if (!text.ends_with(unit.suffix)) continue;
-    const std::string digits = text.substr(0, text.size() - 3);
-    return parse_number(key, digits, 1, std::numeric_limits<std::int64_t>::max() >> unit.shift)
-           << unit.shift;
-  }
-  return parse_number(key, text, 1, std::numeric_limits<std::int64_t>::max());
+  if (const auto bytes = parse_byte_size(text)) return *bytes;
+  throw InputError(key, "bad value", "a size such as 80GiB or 512MiB", "'" + text + "'");
 }
 
 std::string parse_choice(const std::string& key, const std::string& text, const Values& choices) {

@@ -5,14 +5,11 @@
 
 #include <algorithm>
 
+#include "jobs/byte_size.hpp"
 #include "jobs/error.hpp"
 
 namespace fp8cal {
 namespace {
-
-std::string gibibytes(std::uint64_t bytes) {
-  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
-}
 
 /// How many of a rank's layers fit at once; 0 where not even one does. A pipeline keeps its layers:
 /// streaming them would leave the next stage idle.
@@ -75,7 +72,7 @@ std::vector<int> usable_rank_counts(const ModelConfig& config, const Workload& w
   const std::uint64_t needed = estimate_memory(config, work, grid, least).total();
   throw InputError("runtime.device_memory",
                    fmt::format("the job does not fit as '{}'", grid.to_string()),
-                   "at least " + gibibytes(needed) + " a rank", gibibytes(budget));
+                   "at least " + format_byte_size(needed) + " a rank", format_byte_size(budget));
 }
 
 Candidate choose(const ModelConfig& config, const Workload& work, int ranks, std::uint64_t budget) {
@@ -89,12 +86,12 @@ Candidate choose(const ModelConfig& config, const Workload& work, int ranks, std
   for (const Candidate& one : all) {
     const std::size_t own = layers / static_cast<std::size_t>(one.grid.layers);
     if (fitting_layers(config, work, one.grid, budget) == own) {
-      return {one.grid, one.reason + "; the weights fit in " + gibibytes(budget)};
+      return {one.grid, one.reason + "; the weights fit in " + format_byte_size(budget)};
     }
   }
   for (const Candidate& one : all) {
     if (fitting_layers(config, work, one.grid, budget) > 0) {
-      return {one.grid, one.reason + "; the weights do not fit in " + gibibytes(budget) +
+      return {one.grid, one.reason + "; the weights do not fit in " + format_byte_size(budget) +
                             " and are streamed"};
     }
   }
