@@ -35,9 +35,10 @@ void store_option(CommandLine& line, const std::string& key, const std::string& 
   } else if (is_job_key(key)) {
     line.job.push_back({key, value});
   } else {
-    throw InputError(kWhere, "unknown option '--" + key + "'",
-                     fmt::format("a key of 'fp8cal help job', perhaps '--{}'", nearest_job_key(key)),
-                     "'--" + key + "'");
+    throw InputError(
+        kWhere, "unknown option",
+        fmt::format("a key of 'fp8cal help job', perhaps '--{}'", nearest_job_key(key)),
+        "'--" + key + "'");
   }
 }
 
@@ -83,7 +84,12 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   }
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
-    if (!argument.starts_with("--")) {
+    if (argument == "--help" || argument == "-h") {
+      line.command = "help";
+      line.subject.clear();
+      return line;
+    }
+    if (!argument.starts_with("-")) {
       if (!line.subject.empty()) {
         throw InputError(kWhere, "more than one argument", "one after the command",
                          "'" + line.subject + "' and '" + argument + "'");
@@ -91,10 +97,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       line.subject = argument;
       continue;
     }
-    if (argument == "--help") {
-      line.command = "help";
-      line.subject.clear();
-      return line;
+    if (!argument.starts_with("--")) {
+      throw InputError(kWhere, "unknown option", "'--section.key value'", "'" + argument + "'");
     }
     const std::size_t equals = argument.find('=');
     if (equals != std::string::npos) {
@@ -113,7 +117,7 @@ std::string help_text(const std::string& topic) {
   if (topic.empty()) return kOverview;
   if (topic == "job") return kJobHelp + describe_job_keys();
   throw InputError(kWhere, "no help on '" + topic + "'", "'fp8cal help' or 'fp8cal help job'",
-                   "'" + topic + "'");
+                   "'fp8cal help " + topic + "'");
 }
 
 }  // namespace fp8cal

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 
 #include "coordinator/provenance.hpp"
@@ -23,6 +24,15 @@ int own_threads(const Job& job, const Control& control) {
   if (job.runtime.threads) return *job.runtime.threads;
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   return std::max(1, cores / control.ranks_on_host());
+}
+
+/// A backend that this build lacks is a bad value of the key that asks for it.
+std::unique_ptr<Backend> open_backend(const Job& job, const Control& control) {
+  try {
+    return make_backend({job.runtime.backend, own_threads(job, control)});
+  } catch (const std::invalid_argument& error) {
+    throw Error(ExitCode::bad_input, fmt::format("runtime.backend: {}", error.what()));
+  }
 }
 
 /// Every tensor that any rank will load is there in its shape, so that a bad checkpoint is refused
@@ -86,8 +96,8 @@ void collect_perplexity(ShardWorker& worker, const Job& job, const Control& cont
     Perplexity perplexity;
     perplexity.windows = result.evaluation.windows();
     perplexity.predictions = result.evaluation.sequence_length - 1;
-    for (const std::string& from : control.gather(
-             {reinterpret_cast<const char*>(own.data()), own.size() * sizeof(float)})) {
+    for (const std::string& from :
+         control.gather({reinterpret_cast<const char*>(own.data()), own.size() * sizeof(float)})) {
       const std::size_t before = perplexity.nll.size();
       perplexity.nll.resize(before + from.size() / sizeof(float));
       std::memcpy(perplexity.nll.data() + before, from.data(), from.size());
@@ -121,8 +131,8 @@ std::vector<std::string> protocol_warnings(const Job& job) {
     warnings.push_back(fmt::format(
         "calibration.samples = {}: fewer than 32 sequences give unstable scales", samples));
   } else if (samples > 512) {
-    warnings.push_back(fmt::format(
-        "calibration.samples = {}: more than 512 sequences gain nothing", samples));
+    warnings.push_back(
+        fmt::format("calibration.samples = {}: more than 512 sequences gain nothing", samples));
   }
   return warnings;
 }
@@ -147,7 +157,7 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
     outcome.plan = make_plan(inputs.config, work, job.partition.mode, control.size(),
                              memory_budget(job, control));
     checkpoint = open_checkpoint(job, inputs.config);
-    backend = make_backend({job.runtime.backend, own_threads(job, control)});
+    backend = open_backend(job, control);
   });
   const Plan& plan = outcome.plan;
   const RankPlan& rank = plan.ranks[static_cast<std::size_t>(control.rank())];
@@ -174,8 +184,7 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
     result.provenance = make_provenance(job, plan, work, facts);
     outcome.digest = write_result(result, job.output.result);
   });
-  outcome.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return outcome;
 }
 

@@ -17,7 +17,10 @@ class Descriptor {
  public:
   Descriptor(const std::filesystem::path& path, int flags)
       : fd_(::open(path.c_str(), flags, 0666)) {
-    if (fd_ < 0) throw system_error(path.string(), "open for writing", errno);
+    const bool is_folder = (flags & O_DIRECTORY) != 0;
+    if (fd_ < 0) {
+      throw system_error(path.string(), is_folder ? "open the folder" : "open for writing", errno);
+    }
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;

@@ -30,7 +30,7 @@ const JobKey* find_key(const std::string& name) {
 
 const JobKey& expect_key(const std::string& where, const std::string& name) {
   if (const JobKey* key = find_key(name)) return *key;
-  throw InputError(where, "unknown job key '" + name + "'",
+  throw InputError(where, "unknown job key",
                    fmt::format("a key of 'fp8cal help job', perhaps '{}'", nearest_job_key(name)),
                    "'" + name + "'");
 }
@@ -46,7 +46,8 @@ void add_value(ValuesByKey& values, const std::string& where, const JobKey& key,
   std::vector<std::string>& stored = values[key.name];
   if (!key.is_list) {
     if (!stored.empty()) {
-      throw InputError(where, "key '" + key.name + "' given twice", "one value", text);
+      throw InputError(where, "key '" + key.name + "' given twice", "one value",
+                       fmt::format("'{}' and '{}'", stored[0], trim(text)));
     }
     stored.push_back(trim(text));
   } else {
@@ -63,8 +64,10 @@ void add_value(ValuesByKey& values, const std::string& where, const JobKey& key,
 std::string read_text(const std::filesystem::path& file) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(file, error)) {
-    throw InputError(file.string(), "no such job file", "a file in INI form",
-                     error && error.value() != ENOENT ? error.message() : "nothing");
+    std::string found = std::filesystem::exists(file, error) ? "no regular file" : "nothing";
+    if (std::filesystem::is_directory(file, error)) found = "a folder";
+    if (error && error.value() != ENOENT) found = error.message();
+    throw InputError(file.string(), "job file", "a file in INI form", found);
   }
   const std::uintmax_t bytes = std::filesystem::file_size(file, error);
   if (error || bytes > kMaxJobFileBytes) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -39,6 +40,13 @@ std::string parse_choice(const std::string& key, const std::string& text, const 
   throw InputError(key, "bad value", "one of " + expected, "'" + text + "'");
 }
 
+void refuse_duplicates(const std::string& key, Values values) {
+  std::sort(values.begin(), values.end());
+  const auto twice = std::adjacent_find(values.begin(), values.end());
+  if (twice == values.end()) return;
+  throw InputError(key, "bad value", "each name once", "'" + *twice + "' twice");
+}
+
 constexpr std::uint64_t kMaxLength = 1u << 20;
 constexpr std::uint64_t kMaxWindows = 1u << 24;
 
@@ -54,8 +62,9 @@ std::vector<JobKey> make_keys() {
                   .argument = "FILE",
                   .required = true,
                   .is_path = true,
-                  .help = "Text (one document), .jsonl (a document a line), or token ids: FILE.h5:NAME "
-                          "or raw little-endian .u32",
+                  .help =
+                      "Text (one document), .jsonl (a document a line), or token ids: FILE.h5:NAME "
+                      "or raw little-endian .u32",
                   .store = [](Job& job, const Values& v) { job.calibration.dataset = v[0]; }});
   keys.push_back({.name = "calibration.field",
                   .argument = "NAME,...",
@@ -63,54 +72,50 @@ std::vector<JobKey> make_keys() {
                   .is_list = true,
                   .help = "Fields of a JSON Lines document; several are joined by a blank line",
                   .store = [](Job& job, const Values& v) { job.calibration.fields = v; }});
-  keys.push_back({.name = "calibration.samples",
-                  .argument = "N",
-                  .default_value = "256",
-                  .help = "Sequences to calibrate on, drawn by the seed. Under 32 is unstable, 128 to "
-                          "256 is recommended, beyond 512 nothing is gained",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        job.calibration.samples =
-                            parse_number("calibration.samples", v[0], 1, kMaxWindows);
-                      }});
+  keys.push_back(
+      {.name = "calibration.samples",
+       .argument = "N",
+       .default_value = "256",
+       .help = "Sequences to calibrate on, drawn by the seed. Under 32 is unstable, 128 to "
+               "256 is recommended, beyond 512 nothing is gained",
+       .store = [](Job& job, const Values& v) {
+         job.calibration.samples = parse_number("calibration.samples", v[0], 1, kMaxWindows);
+       }});
   keys.push_back({.name = "calibration.sequence_length",
                   .argument = "TOKENS",
                   .default_value = "2048",
                   .help = "Tokens of a calibration sequence",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        job.calibration.sequence_length =
-                            parse_number("calibration.sequence_length", v[0], 2, kMaxLength);
-                      }});
+                  .store = [](Job& job, const Values& v) {
+                    job.calibration.sequence_length =
+                        parse_number("calibration.sequence_length", v[0], 2, kMaxLength);
+                  }});
   keys.push_back({.name = "calibration.seed",
                   .argument = "N",
                   .default_value = "1234",
                   .help = "Seed of the draw; it travels with the result",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        job.calibration.seed =
-                            parse_number("calibration.seed", v[0], 0,
-                                         std::numeric_limits<std::int64_t>::max());
-                      }});
+                  .store = [](Job& job, const Values& v) {
+                    job.calibration.seed = parse_number("calibration.seed", v[0], 0,
+                                                        std::numeric_limits<std::int64_t>::max());
+                  }});
   keys.push_back({.name = "scales.recipe",
                   .argument = "NAME,...",
                   .default_value = "fp8-static,fp8-dynamic",
                   .is_list = true,
-                  .help = "fp8-static: a scale a weight tensor, a static scale an activation tensor. "
-                          "fp8-dynamic: a scale an output channel, a scale a token at run time",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        for (const std::string& name : v) find_recipe(name);
-                        job.scales.recipes = v;
-                      }});
+                  .help =
+                      "fp8-static: a scale a weight tensor, a static scale an activation tensor. "
+                      "fp8-dynamic: a scale an output channel, a scale a token at run time",
+                  .store = [](Job& job, const Values& v) {
+                    for (const std::string& name : v) find_recipe(name);
+                    refuse_duplicates("scales.recipe", v);
+                    job.scales.recipes = v;
+                  }});
   keys.push_back({.name = "scales.policy",
                   .argument = "NAME",
                   .default_value = "amax",
                   .help = "How a scale follows from a distribution. amax: its largest magnitude",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        job.scales.policy = parse_choice("scales.policy", v[0], {"amax"});
-                      }});
+                  .store = [](Job& job, const Values& v) {
+                    job.scales.policy = parse_choice("scales.policy", v[0], {"amax"});
+                  }});
   keys.push_back({.name = "evaluation.dataset",
                   .argument = "FILE",
                   .required = true,
@@ -127,82 +132,76 @@ std::vector<JobKey> make_keys() {
                   .argument = "TOKENS",
                   .default_value = "2048",
                   .help = "Tokens of an evaluation window; windows do not overlap",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        job.evaluation.sequence_length =
-                            parse_number("evaluation.sequence_length", v[0], 2, kMaxLength);
-                      }});
+                  .store = [](Job& job, const Values& v) {
+                    job.evaluation.sequence_length =
+                        parse_number("evaluation.sequence_length", v[0], 2, kMaxLength);
+                  }});
   keys.push_back({.name = "evaluation.windows",
                   .argument = "N|all",
                   .default_value = "all",
                   .help = "Windows to evaluate, from the start of the text",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        if (v[0] == "all") {
-                          job.evaluation.windows.reset();
-                        } else {
-                          job.evaluation.windows =
-                              parse_number("evaluation.windows", v[0], 1, kMaxWindows);
-                        }
-                      }});
+                  .store = [](Job& job, const Values& v) {
+                    if (v[0] == "all") {
+                      job.evaluation.windows.reset();
+                    } else {
+                      job.evaluation.windows =
+                          parse_number("evaluation.windows", v[0], 1, kMaxWindows);
+                    }
+                  }});
   keys.push_back({.name = "partition.mode",
                   .argument = "MODE",
                   .default_value = "auto",
                   .help = "layers, tensor or sequences, or a grid such as layers:2+tensor:4; auto "
                           "chooses by memory and speed. No choice changes a bit of the content",
                   .store = [](Job& job, const Values& v) { job.partition.mode = v[0]; }});
-  keys.push_back({.name = "runtime.backend",
-                  .argument = "NAME",
-                  .default_value = "auto",
-                  .help = "cpu, cuda or auto",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        job.runtime.backend =
-                            parse_choice("runtime.backend", v[0], {"auto", "cpu", "cuda"});
-                      }});
+  keys.push_back(
+      {.name = "runtime.backend",
+       .argument = "NAME",
+       .default_value = "auto",
+       .help = "cpu, cuda or auto",
+       .store = [](Job& job, const Values& v) {
+         job.runtime.backend = parse_choice("runtime.backend", v[0], {"auto", "cpu", "cuda"});
+       }});
   keys.push_back({.name = "runtime.device_memory",
                   .argument = "SIZE|auto",
                   .default_value = "auto",
-                  .help = "Memory that one rank may use, such as 80GiB; a model that does not fit is "
-                          "streamed layer by layer",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        if (v[0] == "auto") {
-                          job.runtime.device_memory.reset();
-                        } else {
-                          job.runtime.device_memory = parse_bytes("runtime.device_memory", v[0]);
-                        }
-                      }});
+                  .help =
+                      "Memory that one rank may use, such as 80GiB; a model that does not fit is "
+                      "streamed layer by layer",
+                  .store = [](Job& job, const Values& v) {
+                    if (v[0] == "auto") {
+                      job.runtime.device_memory.reset();
+                    } else {
+                      job.runtime.device_memory = parse_bytes("runtime.device_memory", v[0]);
+                    }
+                  }});
   keys.push_back({.name = "runtime.threads",
                   .argument = "N|auto",
                   .default_value = "auto",
                   .help = "Threads of a rank on the cpu backend; auto: its share of the cores",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        if (v[0] == "auto") {
-                          job.runtime.threads.reset();
-                        } else {
-                          job.runtime.threads =
-                              static_cast<int>(parse_number("runtime.threads", v[0], 1, 1024));
-                        }
-                      }});
+                  .store = [](Job& job, const Values& v) {
+                    if (v[0] == "auto") {
+                      job.runtime.threads.reset();
+                    } else {
+                      job.runtime.threads =
+                          static_cast<int>(parse_number("runtime.threads", v[0], 1, 1024));
+                    }
+                  }});
   keys.push_back({.name = "runtime.microbatch",
                   .argument = "N",
                   .default_value = "1",
                   .help = "Sequences that are computed at once",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        job.runtime.microbatch = parse_number("runtime.microbatch", v[0], 1, 4096);
-                      }});
+                  .store = [](Job& job, const Values& v) {
+                    job.runtime.microbatch = parse_number("runtime.microbatch", v[0], 1, 4096);
+                  }});
   keys.push_back({.name = "runtime.progress",
                   .argument = "KIND",
                   .default_value = "auto",
                   .help = "auto (a bar on a terminal, else lines), bar, lines or none",
-                  .store =
-                      [](Job& job, const Values& v) {
-                        job.runtime.progress =
-                            parse_choice("runtime.progress", v[0], {"auto", "bar", "lines", "none"});
-                      }});
+                  .store = [](Job& job, const Values& v) {
+                    job.runtime.progress =
+                        parse_choice("runtime.progress", v[0], {"auto", "bar", "lines", "none"});
+                  }});
   keys.push_back({.name = "output.result",
                   .argument = "FILE",
                   .required = true,

@@ -23,7 +23,7 @@ const Recipe& find_recipe(const std::string& name) {
     if (recipe.name == name) return recipe;
   }
   throw InputError("scales.recipe", "unknown recipe",
-                   fmt::format("one of {}", fmt::join(recipe_names(), ", ")), name);
+                   fmt::format("one of {}", fmt::join(recipe_names(), ", ")), "'" + name + "'");
 }
 
 std::vector<std::string> recipe_names() {

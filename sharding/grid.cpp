@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kKey = "partition.mode";
 constexpr const char* kExpected =
     "auto, layers, tensor, sequences, or axes with degrees such as layers:2+tensor:2";
-constexpr int kMaxDegree = 4096;
+constexpr int kMaxDegree = 1024;  // the product of three fits an int
 
 int& axis_of(Grid& grid, const std::string& name, const std::string& mode) {
   if (name == "layers") return grid.layers;
@@ -70,10 +70,12 @@ Grid parse_grid(const std::string& mode, int ranks) {
       open = &degree;
     }
   }
-  if (open != nullptr && grid.ranks() <= ranks) *open = ranks / grid.ranks();
+  const int given = grid.ranks();  // without the open axis
+  if (open != nullptr && ranks % given == 0) *open = ranks / given;
   if (seen.empty() || grid.ranks() != ranks) {
-    throw InputError(kKey, "'" + mode + "' does not use every rank",
-                     fmt::format("a grid of {} ranks", ranks), fmt::format("{}", grid.ranks()));
+    throw InputError(kKey, "'" + mode + "' does not fit the number of ranks",
+                     fmt::format("a grid of {} ranks", ranks),
+                     fmt::format("{}{}", open != nullptr ? "a multiple of " : "", given));
   }
   return grid;
 }

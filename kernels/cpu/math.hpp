@@ -8,7 +8,7 @@ namespace fp8cal {
 /// CPU. They have internal linkage and call nothing, because they are compiled for several
 /// instruction sets in one program. Compile with -ffp-contract=off.
 
-/// e^x within 1 ulp; below half of the least subnormal 0, overflow infinity, NaN stays NaN.
+/// e^x within 1.1 ulp; below half of the least subnormal 0, overflow infinity, NaN stays NaN.
 /// x = n ln 2 + r with |r| <= ln 2 / 2, and a Taylor polynomial of degree 7 in r.
 static inline float exp_f32(float x) {
   // Added to a small number this leaves its nearest integer in the low bits.

@@ -6,8 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "jobs/error.hpp"
+#include "tests/unit/error_text.hpp"
+#include "tests/unit/temp_folder.hpp"
 
 namespace fp8cal {
 namespace {
@@ -24,18 +26,13 @@ using ::testing::HasSubstr;
 
 class AtomicFileTest : public ::testing::Test {
  protected:
-  AtomicFileTest() {
-    std::string name = (fs::temp_directory_path() / "atomic_file_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~AtomicFileTest() override { fs::remove_all(folder_); }
-
   std::size_t files() const {
     return static_cast<std::size_t>(
         std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
   }
 
-  fs::path folder_;
+  TempFolder temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 std::span<const std::byte> bytes_of(const std::string& text) {
@@ -45,15 +42,6 @@ std::span<const std::byte> bytes_of(const std::string& text) {
 std::string content_of(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST_F(AtomicFileTest, CreatesAndReplaces) {
@@ -82,7 +70,7 @@ TEST_F(AtomicFileTest, KeepsTheOldFileWhereVerificationFails) {
   const fs::path path = folder_ / "result.h5";
   write_atomically(path, bytes_of("old"));
   const auto refuse = [](const fs::path&) { throw Error(ExitCode::failed, "not what I wrote"); };
-  EXPECT_EQ(message_of([&] { write_atomically(path, bytes_of("new"), refuse); }),
+  EXPECT_EQ(error_text([&] { write_atomically(path, bytes_of("new"), refuse); }),
             "not what I wrote");
   EXPECT_EQ(content_of(path), "old");
   EXPECT_EQ(files(), 1u);
@@ -107,7 +95,7 @@ TEST_F(AtomicFileTest, DoesNotFollowALinkUnderItsTemporaryName) {
 TEST_F(AtomicFileTest, AFolderInItsPlaceFailsAndLeavesNothing) {
   const fs::path path = folder_ / "result.h5";
   fs::create_directory(path);
-  EXPECT_THAT(message_of([&] { write_atomically(path, bytes_of("new")); }),
+  EXPECT_THAT(error_text([&] { write_atomically(path, bytes_of("new")); }),
               HasSubstr(path.string() + ": cannot rename"));
   EXPECT_EQ(files(), 1u);
 }
@@ -147,7 +135,13 @@ TEST_F(AtomicFileTest, AKillAtAnyMomentLeavesOneCompleteVersion) {
   constexpr int kKills = 60;
   constexpr std::size_t kBytes = 300'000;
   const fs::path path = folder_ / "result.h5";
+  const auto start = std::chrono::steady_clock::now();
   write_atomically(path, bytes_of(std::string(kBytes, 'a')));
+  const std::chrono::duration<double, std::micro> one_write =
+      std::chrono::steady_clock::now() - start;
+  // Up to a few writes, on any disk; the rest is the start of the child.
+  std::uniform_int_distribution<unsigned> delay(
+      0, 2000 + 6 * static_cast<unsigned>(one_write.count()));
   std::mt19937 random(1);
   int partials = 0;
   std::string versions;
@@ -158,7 +152,7 @@ TEST_F(AtomicFileTest, AKillAtAnyMomentLeavesOneCompleteVersion) {
         write_atomically(path, bytes_of(std::string(kBytes, c)));
       }
     }
-    ::usleep(random() % 12'000);
+    ::usleep(delay(random));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     const std::string content = content_of(path);
@@ -204,7 +198,7 @@ TEST_F(AtomicFileTest, CheckWritableNoticesMissingPermission) {
   const int code = exit_code_of_child([&] {
     // Root may write everywhere; an ordinary user may not.
     if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) return 3;
-    return message_of([&] { check_writable(path); }).find("Permission denied") == std::string::npos
+    return error_text([&] { check_writable(path); }).find("Permission denied") == std::string::npos
                ? 1
                : 0;
   });

@@ -1,5 +1,6 @@
 #include "jobs/checkpoint.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <bit>
@@ -205,7 +206,7 @@ TEST_F(CheckpointTest, RefusesIndexesWithoutTensorsOrWithTooManyShards) {
   folder_.write("model.safetensors.index.json", "{}");
   EXPECT_THAT(open_error(), HasSubstr("weight_map"));
   nlohmann::json weight_map;
-  for (int i = 0; i <= 10'000; ++i) weight_map["t" + std::to_string(i)] = std::to_string(i);
+  for (int i = 0; i <= 10'000; ++i) weight_map[fmt::format("t{}", i)] = std::to_string(i);
   write_index(weight_map.dump());
   EXPECT_THAT(open_error(), HasSubstr("found 10001"));
 }

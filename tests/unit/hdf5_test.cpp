@@ -3,13 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <type_traits>
 
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
 #include "jobs/hdf5_memory_file.hpp"
+#include "tests/unit/temp_folder.hpp"
 
 namespace fp8cal::hdf5 {
 namespace {
@@ -26,13 +26,8 @@ static_assert(std::is_nothrow_destructible_v<Handle>);
 
 class Hdf5Test : public ::testing::Test {
  protected:
-  Hdf5Test() {
-    std::string name = (fs::temp_directory_path() / "hdf5_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~Hdf5Test() override { fs::remove_all(folder_); }
-
-  fs::path folder_;
+  TempFolder temporary_;
+  const fs::path folder_ = temporary_.path();
   MemoryFile memory_;
   const Handle& file_ = memory_.handle();
 };

@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <numeric>
 
 #include "jobs/content_digest.hpp"
 #include "jobs/error.hpp"
 #include "jobs/hdf5.hpp"
+#include "tests/unit/temp_folder.hpp"
 
 namespace fp8cal {
 namespace {
@@ -48,13 +48,6 @@ Result small_result(std::size_t samples = 70) {
 
 class ResultWriterTest : public ::testing::Test {
  protected:
-  ResultWriterTest() {
-    std::string name = (fs::temp_directory_path() / "result_writer_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    path_ = folder_ / "result.h5";
-  }
-  ~ResultWriterTest() override { fs::remove_all(folder_); }
-
   std::vector<float> floats(const Handle& file, const std::string& name) const {
     const Handle dataset = hdf5::open_dataset(file, name);
     EXPECT_GT(H5Tequal(hdf5::type_of(dataset).id(), H5T_IEEE_F32LE), 0) << name;
@@ -63,8 +56,8 @@ class ResultWriterTest : public ::testing::Test {
     return values;
   }
 
-  fs::path folder_;
-  fs::path path_;
+  TempFolder temporary_;
+  fs::path path_ = temporary_.path() / "result.h5";
 };
 
 H5O_info_t info_of(const Handle& file, const std::string& name) {
@@ -204,13 +197,13 @@ TEST_F(ResultWriterTest, RefusesPartsThatDoNotFitAndKeepsTheOldFile) {
 }
 
 TEST_F(ResultWriterTest, AnUnwritablePathIsNamed) {
-  const fs::path missing = folder_ / "missing" / "result.h5";
+  const fs::path missing = temporary_.path() / "missing" / "result.h5";
   try {
     write_result(small_result(), missing);
     FAIL() << "wrote into a missing folder";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::failed);
-    EXPECT_THAT(error.what(), ::testing::HasSubstr((folder_ / "missing").string()));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr((temporary_.path() / "missing").string()));
   }
 }
 

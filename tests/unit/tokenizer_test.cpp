@@ -44,7 +44,8 @@ TEST(Tokenizer, EncodesBytesAndMerges) {
 TEST(Tokenizer, ReadsMergesInBothNotations) {
   json document = tiny_tokenizer_json();
   const Ids ids = load(document).encode("abc cab ab xabcab");
-  document["model"]["merges"] = {{"a", "b"}, {"ab", "c"}, {"\u0120", "a"}};
+  document["model"]["merges"] = json::array(
+      {json::array({"a", "b"}), json::array({"ab", "c"}), json::array({"\u0120", "a"})});
   EXPECT_EQ(load(document).encode("abc cab ab xabcab"), ids);
 }
 
@@ -204,7 +205,8 @@ double seconds_of(const std::function<void()>& work) {
 
 void expect_faster(double seconds, double limit, const std::string& what) {
   testing::Test::RecordProperty(what, std::to_string(seconds));
-  if (kTimesMatter) EXPECT_THAT(seconds, Lt(limit)) << what;
+  if (!kTimesMatter) return;
+  EXPECT_THAT(seconds, Lt(limit)) << what;
 }
 
 Tokenizer llama31() { return Tokenizer::load(data_folder() / "llama31/tokenizer.json"); }

@@ -1,0 +1,120 @@
+"""What the end-to-end tests share: running the program, and where test data lies."""
+
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+
+PROGRAM = os.environ["FP8CAL_PROGRAM"]
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+DATA = pathlib.Path(os.environ["FP8CAL_DATA"])
+DEMO = SOURCE / "jobs" / "demo"
+NANO = DEMO / "nano-llama"
+SKIPPED = 77  # the exit status that CTest takes for a skipped test
+
+
+def require_data():
+    """Ends the test as skipped where the test data is absent, as failed where it must be there."""
+    if DATA.is_dir():
+        return
+    if os.environ.get("FP8CAL_REQUIRE_DATA") == "1":
+        sys.exit(f"failed: FP8CAL_REQUIRE_DATA=1 and there is no test data at {DATA}")
+    print(f"skipped: no test data at {DATA}")
+    sys.exit(SKIPPED)
+
+
+def options_of(keys):
+    return [word for key, value in keys.items() for word in ("--" + key, str(value))]
+
+
+def run(arguments, ranks=1, timeout=120, **keywords):
+    """Runs `fp8cal ARGUMENTS`, under mpirun where ranks > 1. Returns the finished process."""
+    command = [PROGRAM, *map(str, arguments)]
+    if ranks > 1:
+        command = ["mpirun", "-q", "--oversubscribe", "-n", str(ranks), *command]
+        if os.geteuid() == 0:
+            command.insert(1, "--allow-run-as-root")
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
+        **keywords,
+    )
+
+
+def small_job(result, **changes):
+    """Keys of a job on the bundled model that takes well under a second of arithmetic."""
+    keys = {
+        "model.path": NANO,
+        "calibration.dataset": DEMO / "calibration.txt",
+        "calibration.samples": 8,
+        "calibration.sequence_length": 64,
+        "evaluation.dataset": DEMO / "evaluation.txt",
+        "evaluation.sequence_length": 128,
+        "evaluation.windows": 5,
+        "runtime.progress": "none",
+        "output.result": result,
+    }
+    keys.update({key.replace("__", "."): value for key, value in changes.items()})
+    return keys
+
+
+def read_tensors(file):
+    """A safetensors file as {name: (dtype, shape, bytes)}."""
+    blob = pathlib.Path(file).read_bytes()
+    (size,) = struct.unpack("<Q", blob[:8])
+    header = json.loads(blob[8 : 8 + size])
+    data = blob[8 + size :]
+    return {
+        name: (entry["dtype"], entry["shape"], data[slice(*entry["data_offsets"])])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def write_tensors(file, tensors):
+    header, data = {}, b""
+    for name, (dtype, shape, blob) in tensors.items():
+        header[name] = {
+            "dtype": dtype,
+            "shape": shape,
+            "data_offsets": [len(data), len(data) + len(blob)],
+        }
+        data += blob
+    text = json.dumps(header).encode()
+    pathlib.Path(file).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def bf16_to_float(blob, shape):
+    bits = np.frombuffer(blob, "<u2").astype(np.uint32) << 16
+    return bits.view(np.float32).reshape(shape)
+
+
+def float_to_bf16(values):
+    """Exact: the values must be BF16 numbers."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    assert not np.any(bits & 0xFFFF), "not a BF16 number"
+    return (bits >> 16).astype("<u2").tobytes()
+
+
+class TempFolderTest(unittest.TestCase):
+    """A test with an empty folder of its own."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fp8cal-test-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def copy_of_nano(self):
+        folder = self.folder / "model"
+        shutil.copytree(NANO, folder)
+        return folder
+
+    def succeed(self, keys, ranks=1, timeout=120):
+        done = run(["run", *options_of(keys)], ranks, timeout)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done

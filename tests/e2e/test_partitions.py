@@ -1,0 +1,54 @@
+"""The content digest does not depend on the partition, the number of ranks or the micro-batch."""
+
+import unittest
+
+import h5py
+
+import harness
+
+
+class PartitionsTest(harness.TempFolderTest):
+    RUNS = [
+        (1, {}),
+        (1, {"runtime.microbatch": 4}),
+        (1, {"runtime.threads": 3}),
+        (1, {"runtime.device_memory": "8MiB"}),
+        (2, {"partition.mode": "tensor"}),
+        (4, {"partition.mode": "tensor", "runtime.microbatch": 4}),
+        (8, {"partition.mode": "tensor"}),
+        (2, {"partition.mode": "layers", "runtime.microbatch": 4}),
+        (4, {"partition.mode": "layers"}),
+        (2, {"partition.mode": "sequences"}),
+        (4, {"partition.mode": "sequences", "runtime.device_memory": "8MiB"}),
+        (8, {"partition.mode": "sequences"}),
+        (4, {"partition.mode": "layers:2+tensor:2"}),
+        (8, {"partition.mode": "layers:2+tensor:2+sequences:2"}),
+        (3, {"partition.mode": "auto"}),
+    ]
+
+    def test_every_partition_gives_the_same_digest(self):
+        digests, streamed = {}, {}
+        for number, (ranks, keys) in enumerate(self.RUNS):
+            result = self.folder / f"{number}.h5"
+            self.succeed(harness.small_job(result) | keys, ranks)
+            with h5py.File(result) as file:
+                digests[f"{ranks} ranks, {keys}"] = file.attrs["content_digest"]
+                streamed[number] = file["provenance"].attrs["weights_streamed"]
+        self.assertEqual(len(set(digests.values())), 1, digests)
+        # The two runs with a small budget are there to stream: see that they do.
+        self.assertEqual(
+            [number for number, value in streamed.items() if value == b"yes"], [3, 10]
+        )
+
+    def test_another_seed_gives_another_digest(self):
+        digests = set()
+        for seed in (1, 2):
+            result = self.folder / f"seed{seed}.h5"
+            self.succeed(harness.small_job(result, calibration__seed=seed))
+            with h5py.File(result) as file:
+                digests.add(file.attrs["content_digest"])
+        self.assertEqual(len(digests), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

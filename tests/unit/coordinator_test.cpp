@@ -1,0 +1,98 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "coordinator/command_line.hpp"
+#include "coordinator/outliers.hpp"
+#include "coordinator/scale_policy.hpp"
+#include "coordinator/verdict.hpp"
+#include "tests/unit/error_text.hpp"
+
+namespace fp8cal {
+namespace {
+
+using testing::HasSubstr;
+
+LayerStatistics statistics() {
+  LayerStatistics layer;
+  for (auto& activation : layer.activations) activation.histogram.assign(32768, 0);
+  // 0x4100 is 8.0 and 0x40E0 is 7.0 in BF16.
+  layer.activations[static_cast<std::size_t>(Site::qkv_input)].histogram[0x4100] = 1;
+  layer.activations[static_cast<std::size_t>(Site::qkv_input)].histogram[0x40E0] = 5;
+  layer.activations[static_cast<std::size_t>(Site::o_input)].histogram[0x40E0] = 1;
+  layer.weights[0].channel_amax = {1.0f, 2.0f};
+  layer.weights[1].channel_amax = {4.0f};
+  layer.weights[2].channel_amax = {0.0f};
+  layer.weights[3].channel_amax = {0.5f};
+  return layer;
+}
+
+TEST(ScalePolicy, StaticScalesAreSharedByFusedModules) {
+  const LayerScales scales = derive_scales(find_recipe("fp8-static"), statistics());
+  for (std::size_t m : {0, 1, 2}) {
+    EXPECT_THAT(scales[m].weight_scale, testing::ElementsAre(4.0f / 448.0f));
+    EXPECT_THAT(scales[m].input_scale, testing::ElementsAre(8.0f / 448.0f));
+  }
+  EXPECT_THAT(scales[3].weight_scale, testing::ElementsAre(0.5f / 448.0f));
+  EXPECT_THAT(scales[3].input_scale, testing::ElementsAre(7.0f / 448.0f));
+  EXPECT_THAT(scales[6].input_scale, testing::ElementsAre(1.0f));  // an amax of zero
+}
+
+TEST(ScalePolicy, DynamicScalesAreOneAChannelAndNoneForInputs) {
+  const LayerScales scales = derive_scales(find_recipe("fp8-dynamic"), statistics());
+  EXPECT_THAT(scales[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));
+  EXPECT_THAT(scales[2].weight_scale, testing::ElementsAre(1.0f));
+  EXPECT_TRUE(scales[0].input_scale.empty());
+}
+
+TEST(Verdict, FollowsTheBandsAndNeverSaysLossless) {
+  EXPECT_EQ(verdict(0.0), "within run-to-run variation");
+  EXPECT_EQ(verdict(0.0499), "within run-to-run variation");
+  EXPECT_EQ(verdict(0.05), "within the variance envelope");
+  EXPECT_EQ(verdict(0.1), "within the variance envelope");
+  EXPECT_EQ(verdict(0.3), "expected");
+  EXPECT_EQ(verdict(-0.2), "expected");
+  EXPECT_EQ(verdict(1.0), "ambiguous: run downstream benchmarks");
+  EXPECT_EQ(verdict(1.01), "broken scales or an unsuitable format");
+}
+
+TEST(Outliers, AreRankedByTheirHeightOverTheMedian) {
+  std::map<std::string, ActivationStatistics> activations;
+  activations["a"].channel_amax = {1.0f, 1.0f, 30.0f};
+  activations["b"].channel_amax = {100.0f, 200.0f, 110.0f};
+  activations["silent"].channel_amax = {0.0f, 0.0f, 5.0f};
+  const auto top = largest_outliers(activations, 2);
+  ASSERT_EQ(top.size(), 2u);
+  EXPECT_EQ(top[0].module, "a");
+  EXPECT_EQ(top[0].channel, 2u);
+  EXPECT_FLOAT_EQ(top[0].over_median, 30.0f);
+  EXPECT_EQ(top[1].module, "b");
+  EXPECT_EQ(top[1].channel, 1u);
+}
+
+TEST(CommandLine, ReadsCommandsJobsAndOptions) {
+  const CommandLine line =
+      parse_command_line({"run", "job.ini", "--calibration.samples", "8", "--model.path=m"});
+  EXPECT_EQ(line.command, "run");
+  EXPECT_EQ(line.subject, "job.ini");
+  ASSERT_EQ(line.job.size(), 2u);
+  EXPECT_EQ(line.job[1].key, "model.path");
+  EXPECT_EQ(line.job[1].value, "m");
+  EXPECT_EQ(parse_command_line({}).command, "help");
+  EXPECT_EQ(parse_command_line({"plan", "j", "--ranks", "4"}).ranks, 4);
+}
+
+TEST(CommandLine, SaysWhatItDoesNotUnderstand) {
+  const auto refused = [](std::vector<std::string> words) {
+    return error_text([&] { parse_command_line(words); });
+  };
+  EXPECT_THAT(refused({"rum"}), HasSubstr("perhaps 'run'"));
+  EXPECT_THAT(refused({"run", "a", "b"}), HasSubstr("more than one argument"));
+  EXPECT_THAT(refused({"run", "--calibration.sample", "3"}), HasSubstr("calibration.samples"));
+  EXPECT_THAT(refused({"run", "--model.path"}), HasSubstr("no value"));
+  EXPECT_THAT(refused({"plan", "--ranks", "0"}), HasSubstr("--ranks"));
+  EXPECT_THAT(refused({"run", "--ranks", "2"}), HasSubstr("unknown option"));
+  EXPECT_THAT(error_text([] { help_text("poetry"); }), HasSubstr("no help on 'poetry'"));
+}
+
+}  // namespace
+}  // namespace fp8cal

@@ -1,0 +1,173 @@
+#include "sharding/plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "tests/unit/error_text.hpp"
+
+namespace fp8cal {
+namespace {
+
+using testing::HasSubstr;
+
+ModelConfig nano() {
+  ModelConfig config;
+  config.vocab_size = 1024;
+  config.hidden_size = 128;
+  config.intermediate_size = 384;
+  config.num_hidden_layers = 4;
+  config.num_attention_heads = 16;
+  config.num_key_value_heads = 8;
+  config.head_dim = 32;
+  return config;
+}
+
+ModelConfig llama_70b() {
+  ModelConfig config;
+  config.vocab_size = 128256;
+  config.hidden_size = 8192;
+  config.intermediate_size = 28672;
+  config.num_hidden_layers = 80;
+  config.num_attention_heads = 64;
+  config.num_key_value_heads = 8;
+  config.head_dim = 128;
+  return config;
+}
+
+constexpr Workload kWork = {.calibration_sequences = 16,
+                            .calibration_length = 64,
+                            .evaluation_windows = 5,
+                            .evaluation_length = 128,
+                            .microbatch = 1};
+constexpr std::uint64_t kPlenty = 1ull << 40;
+
+/// How often each row of each tensor is owned, over the ranks of one share of the sequences.
+std::map<std::string, std::vector<int>> owners(const ModelConfig& config, const Plan& plan) {
+  std::map<std::string, std::vector<int>> counts;
+  for (const RankPlan& rank : plan.ranks) {
+    if (rank.share != 0) continue;
+    const auto count = [&](const WeightShard& shard) {
+      if (shard.replicated && rank.slice != 0) return;
+      std::vector<int>& rows = counts[shard.name];
+      rows.resize(shard.total_rows());
+      for (std::size_t r = shard.rows.first; r < shard.rows.end(); ++r) ++rows.at(r);
+    };
+    for (std::size_t layer = rank.layers.first; layer < rank.layers.end(); ++layer) {
+      for (const auto& shard : layer_shards(config, layer, plan.grid.tensor, rank.slice)) {
+        count(shard);
+      }
+    }
+    if (rank.embeds) count(embedding_shard(config, plan.grid.tensor, rank.slice));
+    if (rank.predicts) count(final_norm_shard(config));
+    if (rank.predicts) count(head_shard(config, plan.grid.tensor, rank.slice));
+  }
+  return counts;
+}
+
+TEST(Plan, EveryRowOfEveryWeightIsOwnedOnce) {
+  const ModelConfig config = nano();
+  const std::pair<const char*, int> grids[] = {
+      {"tensor", 1},    {"tensor", 8},      {"layers", 4},
+      {"sequences", 5}, {"layers:2+tensor:4", 8}, {"layers:2+tensor:2+sequences:3", 12}};
+  for (const auto& [mode, ranks] : grids) {
+    const Plan plan = make_plan(config, kWork, mode, ranks, kPlenty);
+    const auto counts = owners(config, plan);
+    EXPECT_EQ(counts.size(), 4u * 9 + 3) << mode;
+    for (const auto& [name, rows] : counts) {
+      EXPECT_THAT(rows, testing::Each(1)) << mode << ' ' << name;
+    }
+  }
+}
+
+TEST(Plan, EverySequenceIsComputedOnceByEachStageAndSlice) {
+  const Plan plan = make_plan(nano(), kWork, "layers:2+tensor:2+sequences:3", 12, kPlenty);
+  std::map<std::pair<int, int>, std::vector<std::size_t>> calibration, evaluation;
+  for (const RankPlan& rank : plan.ranks) {
+    for (std::size_t s = rank.calibration.first; s < rank.calibration.end(); ++s) {
+      calibration[{rank.stage, rank.slice}].push_back(s);
+    }
+    for (std::size_t s = rank.evaluation.first; s < rank.evaluation.end(); ++s) {
+      evaluation[{rank.stage, rank.slice}].push_back(s);
+    }
+  }
+  EXPECT_EQ(calibration.size(), 4u);
+  for (const auto& [place, all] : calibration) EXPECT_EQ(all.size(), 16u);
+  for (const auto& [place, all] : evaluation) {
+    EXPECT_THAT(all, testing::ElementsAre(0, 1, 2, 3, 4));  // in rank order: NLLs are gathered so
+  }
+}
+
+TEST(Plan, SlicesBeginAtRowBlocks) {
+  for (int degree : tensor_degrees(llama_70b())) {
+    for (const auto& shard : layer_shards(llama_70b(), 3, degree, degree - 1)) {
+      EXPECT_EQ(shard.rows.first % kRowBlock, 0u) << shard.name;
+    }
+  }
+}
+
+TEST(Plan, RefusesRanksThatCannotBeUsedEvenly) {
+  const auto refused = [](const char* mode, int ranks) {
+    return error_text([&] { make_plan(nano(), kWork, mode, ranks, kPlenty); });
+  };
+  EXPECT_THAT(refused("tensor", 3), HasSubstr("expected 1, 2, 4, 8"));
+  EXPECT_THAT(refused("tensor", 16), HasSubstr("found 16"));
+  EXPECT_THAT(refused("layers", 3), HasSubstr("expected 1, 2, 4"));
+  EXPECT_THAT(refused("sequences", 17), HasSubstr("at most 16"));
+  EXPECT_THAT(refused("layers:2+tensor:2", 8), HasSubstr("a grid of 8 ranks"));
+  EXPECT_THAT(refused("layers+tensor", 8), HasSubstr("two axes without a degree"));
+  EXPECT_THAT(refused("tensor:2+tensor:4", 8), HasSubstr("given twice"));
+  EXPECT_THAT(refused("rows", 2), HasSubstr("unknown axis 'rows'"));
+  EXPECT_THAT(refused("tensor:x", 2), HasSubstr("bad degree"));
+  EXPECT_THAT(refused("auto", 37), HasSubstr("no partition uses every rank"));
+}
+
+TEST(Plan, AutoPrefersSequencesWhereTheModelFits) {
+  const Plan plan = make_plan(nano(), kWork, "auto", 8, kPlenty);
+  EXPECT_EQ(plan.grid.sequences, 8);
+  EXPECT_FALSE(plan.streams());
+  EXPECT_THAT(plan.reason, HasSubstr("fit"));
+}
+
+TEST(Plan, AutoSpreads70BOverRanksThatHoldASliceOnly) {
+  const Workload work = {256, 2048, 141, 2048, 1};
+  const Plan eight = make_plan(llama_70b(), work, "auto", 8, 80ull << 30);
+  EXPECT_EQ(eight.grid.layers, 8);
+  EXPECT_FALSE(eight.streams());
+  // 24 GiB: no rank can hold an eighth; sequences with streamed weights do.
+  const Plan small = make_plan(llama_70b(), work, "auto", 4, 24ull << 30);
+  EXPECT_EQ(small.grid.sequences, 4);
+  EXPECT_TRUE(small.streams());
+  EXPECT_LE(small.memory.total(), 24ull << 30);
+  EXPECT_THAT(error_text([&] { make_plan(llama_70b(), work, "auto", 4, 1ull << 30); }),
+              HasSubstr("at least"));
+}
+
+TEST(Grid, VocabularySlicesSuitEveryTensorDegree) {
+  EXPECT_EQ(vocabulary_slices(1024), 16u);
+  EXPECT_EQ(vocabulary_slices(128256), 16u);
+  EXPECT_EQ(vocabulary_slices(32003), 1u);
+  EXPECT_EQ(tensor_degrees(llama_70b()), (std::vector<int>{1, 2, 4, 8}));
+}
+
+TEST(Grid, ParsesAndNames) {
+  EXPECT_EQ(parse_grid("layers:2+tensor", 8).tensor, 4);
+  EXPECT_EQ(parse_grid("layers:2+tensor", 8).to_string(), "layers:2+tensor:4");
+  EXPECT_EQ(parse_grid("tensor", 1).to_string(), "single");
+}
+
+TEST(Range, SharesCoverEverythingInOrder) {
+  std::size_t next = 0;
+  for (int i = 0; i < 7; ++i) {
+    const Range share = share_of(17, 7, i);
+    EXPECT_EQ(share.first, next);
+    EXPECT_LE(share.count, 3u);
+    next = share.end();
+  }
+  EXPECT_EQ(next, 17u);
+}
+
+}  // namespace
+}  // namespace fp8cal
