@@ -10,11 +10,11 @@ namespace fp8cal {
 
 /// A parsed command line.
 struct CommandLine {
-  std::string command;               ///< "run", "plan", "help" or "version"
-  std::string subject;               ///< the job file, or what to help with; may be empty
-  std::vector<JobOption> job;        ///< --section.key value
-  std::optional<int> ranks;          ///< plan --ranks N
-  std::string text;                  ///< as it was typed, for the record
+  std::string command;         ///< "run", "plan", "help" or "version"
+  std::string subject;         ///< the job file, or what to help with; may be empty
+  std::vector<JobOption> job;  ///< --section.key value
+  std::optional<int> ranks;    ///< plan --ranks N
+  std::string text;            ///< as it was typed, for the record
 };
 
 /// Throws InputError naming what was not understood and the nearest that would be.

@@ -47,8 +47,8 @@ void run(const CommandLine& line, const Control& control) {
   Job job;
   run_agreed(control, [&] { job = read_job(line.subject, line.job); });
   const bool speaks = control.rank() == 0;
-  const auto progress = make_progress(speaks ? resolve_progress(job.runtime.progress)
-                                             : ProgressKind::none);
+  const auto progress =
+      make_progress(speaks ? resolve_progress(job.runtime.progress) : ProgressKind::none);
   if (speaks) {
     for (const std::string& warning : protocol_warnings(job)) spdlog::warn(warning);
   }
@@ -61,8 +61,10 @@ void plan(const CommandLine& line, const Control& control) {
   run_agreed(control, [&] { job = read_job(line.subject, line.job); });
   const Inputs inputs = read_inputs(job, control);
   const Workload work = inputs.workload(job.runtime.microbatch);
-  const std::uint64_t budget = memory_budget(job, control);
+  // Ranks that are only thought of are thought of on this host.
+  const std::uint64_t budget = memory_budget(job, line.ranks.value_or(control.ranks_on_host()));
   run_agreed(control, [&] {
+    open_checkpoint(job, inputs.config);
     const Plan plan = make_plan(inputs.config, work, job.partition.mode,
                                 line.ranks.value_or(control.size()), budget);
     if (control.rank() == 0) fmt::print("{}", describe_plan(plan, inputs.config, work, budget));

@@ -52,6 +52,18 @@ Workload Inputs::workload(std::size_t microbatch) const {
           .microbatch = microbatch};
 }
 
+Checkpoint open_checkpoint(const Job& job, const ModelConfig& config) {
+  Checkpoint checkpoint = Checkpoint::open(job.model.path);
+  const auto expect = [&](const WeightShard& shard) { checkpoint.expect(shard.name, shard.shape); };
+  expect(embedding_shard(config, 1, 0));
+  for (std::size_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    for (const WeightShard& shard : layer_shards(config, layer, 1, 0)) expect(shard);
+  }
+  expect(final_norm_shard(config));
+  expect(head_shard(config, 1, 0));
+  return checkpoint;
+}
+
 Inputs read_inputs(const Job& job, const Control& control) {
   Inputs inputs;
   run_agreed(control, [&] {

@@ -27,4 +27,8 @@ struct Inputs {
 /// gets the windows. Throws AgreedError. Collective.
 Inputs read_inputs(const Job& job, const Control& control);
 
+/// Opens the model's checkpoint and checks that every tensor that any rank will load is there in
+/// its shape, so that a bad one is refused before work begins.
+Checkpoint open_checkpoint(const Job& job, const ModelConfig& config);
+
 }  // namespace fp8cal

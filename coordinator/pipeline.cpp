@@ -22,8 +22,10 @@ namespace {
 
 int own_threads(const Job& job, const Control& control) {
   if (job.runtime.threads) return *job.runtime.threads;
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  return std::max(1, cores / control.ranks_on_host());
+  // mpirun may have bound this rank to its share of the cores already.
+  const int allowed = static_cast<int>(std::thread::hardware_concurrency());
+  const int share = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) / control.ranks_on_host();
+  return std::max(1, std::min(allowed, share));
 }
 
 /// A backend that this build lacks is a bad value of the key that asks for it.
@@ -33,20 +35,6 @@ std::unique_ptr<Backend> open_backend(const Job& job, const Control& control) {
   } catch (const std::invalid_argument& error) {
     throw Error(ExitCode::bad_input, fmt::format("runtime.backend: {}", error.what()));
   }
-}
-
-/// Every tensor that any rank will load is there in its shape, so that a bad checkpoint is refused
-/// before work begins.
-Checkpoint open_checkpoint(const Job& job, const ModelConfig& config) {
-  Checkpoint checkpoint = Checkpoint::open(job.model.path);
-  const auto expect = [&](const WeightShard& shard) { checkpoint.expect(shard.name, shard.shape); };
-  expect(embedding_shard(config, 1, 0));
-  for (std::size_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    for (const WeightShard& shard : layer_shards(config, layer, 1, 0)) expect(shard);
-  }
-  expect(final_norm_shard(config));
-  expect(head_shard(config, 1, 0));
-  return checkpoint;
 }
 
 /// The job's work on this rank, chunk by chunk. Returns this rank's layers.
@@ -117,11 +105,11 @@ std::string collect_weights_digest(const ShardWorker& worker, const Control& con
 
 }  // namespace
 
-std::uint64_t memory_budget(const Job& job, const Control& control) {
+std::uint64_t memory_budget(const Job& job, int ranks_on_host) {
   if (job.runtime.device_memory) return *job.runtime.device_memory;
   const auto pages = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES));
   const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  return pages * page / 10 * 8 / static_cast<std::uint64_t>(control.ranks_on_host());
+  return pages * page / 10 * 8 / static_cast<std::uint64_t>(ranks_on_host);
 }
 
 std::vector<std::string> protocol_warnings(const Job& job) {
@@ -155,7 +143,7 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
   std::unique_ptr<Backend> backend;
   run_agreed(control, [&] {
     outcome.plan = make_plan(inputs.config, work, job.partition.mode, control.size(),
-                             memory_budget(job, control));
+                             memory_budget(job, control.ranks_on_host()));
     checkpoint = open_checkpoint(job, inputs.config);
     backend = open_backend(job, control);
   });

@@ -23,8 +23,9 @@ struct Outcome {
 Outcome run_job(const Job& job, const std::string& command_line, const Control& control,
                 MPI_Comm world, ProgressListener& progress);
 
-/// Memory that a rank may use: runtime.device_memory, else 80 % of the host's, shared by its ranks.
-std::uint64_t memory_budget(const Job& job, const Control& control);
+/// Memory that a rank may use, in bytes: runtime.device_memory, else 80 % of this host's, shared by
+/// `ranks_on_host`.
+std::uint64_t memory_budget(const Job& job, int ranks_on_host);
 
 /// What to warn of before a job is run (DESIGN 10: number and length of the sequences).
 std::vector<std::string> protocol_warnings(const Job& job);

@@ -26,7 +26,8 @@ bool launcher_writes_to_terminal() {
 
 std::string duration_text(double seconds) {
   const long whole = static_cast<long>(seconds + 0.5);
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  if (whole >= 3600)
+    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
@@ -127,17 +128,20 @@ ProgressKind resolve_progress(const std::string& kind) {
   if (kind == "none") return ProgressKind::none;
   if (kind == "lines") return ProgressKind::lines;
   if (kind == "bar") return ProgressKind::bar;
-  const bool terminal = isatty(STDERR_FILENO) == 1 ||
-                        (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr &&
-                         launcher_writes_to_terminal());
+  const bool terminal =
+      isatty(STDERR_FILENO) == 1 ||
+      (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr && launcher_writes_to_terminal());
   return terminal ? ProgressKind::bar : ProgressKind::lines;
 }
 
 std::unique_ptr<ProgressListener> make_progress(ProgressKind kind) {
   switch (kind) {
-    case ProgressKind::bar: return std::make_unique<Bar>();
-    case ProgressKind::lines: return std::make_unique<Lines>();
-    case ProgressKind::none: break;
+    case ProgressKind::bar:
+      return std::make_unique<Bar>();
+    case ProgressKind::lines:
+      return std::make_unique<Lines>();
+    case ProgressKind::none:
+      break;
   }
   return std::make_unique<Silent>();
 }

@@ -4,6 +4,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <mpi.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -19,6 +21,15 @@ std::string mpi_version() {
   MPI_Get_library_version(text, &length);
   const std::string whole(text, static_cast<std::size_t>(length));
   return whole.substr(0, whole.find(','));
+}
+
+/// Its Unicode tables decide which characters are letters, and so where text is split.
+std::string pcre2_version() {
+  char version[64] = {};
+  char unicode[64] = {};
+  pcre2_config(PCRE2_CONFIG_VERSION, version);
+  pcre2_config(PCRE2_CONFIG_UNICODE_VERSION, unicode);
+  return fmt::format("{}, Unicode {}", version, unicode);
 }
 
 }  // namespace
@@ -51,6 +62,7 @@ Attributes make_provenance(const Job& job, const Plan& plan, const Workload& wor
           {"compiler", __VERSION__},
           {"mpi", mpi_version()},
           {"hdf5", H5_VERS_INFO},
+          {"pcre2", pcre2_version()},
           {"partition", plan.grid.to_string()},
           {"partition_reason", plan.reason},
           {"ranks", static_cast<std::int64_t>(plan.ranks.size())},

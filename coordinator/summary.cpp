@@ -22,8 +22,8 @@ std::string run_text(Range range) {
 std::string summarize(const Job& job, const Outcome& outcome) {
   const Result& result = outcome.result;
   const double bf16 = result.perplexity.at("bf16").ppl();
-  std::string text = fmt::format("\n{:<14} {:>12} {:>12}  {}\n", "variant", "perplexity",
-                                 "difference", "verdict");
+  std::string text =
+      fmt::format("\n{:<14} {:>12} {:>12}  {}\n", "variant", "perplexity", "difference", "verdict");
   text += fmt::format("{:<14} {:>12.4f}\n", "bf16", bf16);
   for (const std::string& recipe : job.scales.recipes) {
     const double ppl = result.perplexity.at(recipe).ppl();
@@ -36,11 +36,12 @@ std::string summarize(const Job& job, const Outcome& outcome) {
                         one.amax, one.over_median);
   }
   text += fmt::format(
-      "\ncalibrated on {} x {} tokens (seed {}), evaluated on {} x {} tokens\n"
+      "\nweights {}, calibrated on {} x {} tokens (seed {}), evaluated on {} x {} tokens\n"
       "partition {}, {:.1f} s\ncontent digest {}\nresult {}\n",
-      result.calibration.windows(), result.calibration.sequence_length, job.calibration.seed,
-      result.evaluation.windows(), result.evaluation.sequence_length,
-      outcome.plan.grid.to_string(), outcome.seconds, outcome.digest, job.output.result);
+      std::get<std::string>(result.job.at("weights_format")), result.calibration.windows(),
+      result.calibration.sequence_length, job.calibration.seed, result.evaluation.windows(),
+      result.evaluation.sequence_length, outcome.plan.grid.to_string(), outcome.seconds,
+      outcome.digest, job.output.result);
   return text;
 }
 
@@ -56,13 +57,13 @@ std::string describe_plan(const Plan& plan, const ModelConfig& config, const Wor
                       work.evaluation_length, work.microbatch);
   text += fmt::format(
       "memory      {} of {} a rank: weights {}, FP8 copy {}, workspace {}, statistics {}\n",
-      format_byte_size(plan.memory.total()), format_byte_size(budget), format_byte_size(plan.memory.weights),
-      format_byte_size(plan.memory.quantized), format_byte_size(plan.memory.workspace),
-      format_byte_size(plan.memory.statistics));
-  text += fmt::format("weights     {}\n", plan.streams()
-                                              ? fmt::format("streamed, {} layers at once",
-                                                            plan.layers_at_once)
-                                              : "stay in memory");
+      format_byte_size(plan.memory.total()), format_byte_size(budget),
+      format_byte_size(plan.memory.weights), format_byte_size(plan.memory.quantized),
+      format_byte_size(plan.memory.workspace), format_byte_size(plan.memory.statistics));
+  text +=
+      fmt::format("weights     {}\n",
+                  plan.streams() ? fmt::format("streamed, {} layers at once", plan.layers_at_once)
+                                 : "stay in memory");
   text += "\nrank  layers    rows     calibration  evaluation\n";
   for (std::size_t r = 0; r < plan.ranks.size(); ++r) {
     const RankPlan& rank = plan.ranks[r];

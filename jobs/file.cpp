@@ -26,8 +26,10 @@ File File::open(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) throw system_error(path.string(), "open", errno, ExitCode::bad_input);
   File file(path.string(), descriptor);
-  if (!S_ISREG(status_of(file.name_, descriptor).st_mode)) {
-    throw InputError(file.name_, "kind of file", "a regular file", "another kind");
+  const mode_t mode = status_of(file.name_, descriptor).st_mode;
+  if (!S_ISREG(mode)) {
+    throw InputError(file.name_, "kind of file", "a regular file",
+                     S_ISDIR(mode) ? "a folder" : "another kind");
   }
   return file;
 }

@@ -100,6 +100,9 @@ ValuesByKey parse_file(const std::filesystem::path& file, const std::string& tex
         add_value(values, file.string(), key, resolved);
       }
     }
+  } catch (const po::invalid_config_file_syntax& error) {
+    throw InputError(file.string(), "not a job file", "lines of 'key = value' in [sections]",
+                     "'" + error.tokens() + "'");
   } catch (const po::error& error) {
     throw InputError(file.string(), "not a job file", "lines of 'key = value' in [sections]",
                      error.what());

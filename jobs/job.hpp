@@ -55,9 +55,9 @@ struct JobOption {
   std::string value;
 };
 
-/// Reads the job file (none where `file` is empty), then applies `options`, which win. Relative paths
-/// in the file are relative to its folder, those in options to the current one. Throws InputError for
-/// an unknown key (naming the nearest one), a bad value, or a missing required key.
+/// Reads the job file (none where `file` is empty), then applies `options`, which win. Relative
+/// paths in the file are relative to its folder, those in options to the current one. Throws
+/// InputError for an unknown key (naming the nearest one), a bad value, or a missing required key.
 Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& options);
 
 /// Every key with its default and meaning, as `fp8cal help job` prints it.

@@ -16,11 +16,12 @@ namespace {
 using Values = std::vector<std::string>;
 
 std::uint64_t parse_number(const std::string& key, const std::string& text, std::uint64_t min,
-                           std::uint64_t max) {
+                           std::uint64_t max, const std::string& alternative = "") {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size() || number < min || number > max) {
-    throw InputError(key, "bad value", fmt::format("a whole number from {} to {}", min, max),
+    throw InputError(key, "bad value",
+                     fmt::format("{}a whole number from {} to {}", alternative, min, max),
                      "'" + text + "'");
   }
   return number;
@@ -28,7 +29,7 @@ std::uint64_t parse_number(const std::string& key, const std::string& text, std:
 
 std::uint64_t parse_bytes(const std::string& key, const std::string& text) {
   if (const auto bytes = parse_byte_size(text)) return *bytes;
-  throw InputError(key, "bad value", "a size such as 80GiB or 512MiB", "'" + text + "'");
+  throw InputError(key, "bad value", "auto or a size such as 80GiB", "'" + text + "'");
 }
 
 std::string parse_choice(const std::string& key, const std::string& text, const Values& choices) {
@@ -145,7 +146,7 @@ std::vector<JobKey> make_keys() {
                       job.evaluation.windows.reset();
                     } else {
                       job.evaluation.windows =
-                          parse_number("evaluation.windows", v[0], 1, kMaxWindows);
+                          parse_number("evaluation.windows", v[0], 1, kMaxWindows, "all or ");
                     }
                   }});
   keys.push_back({.name = "partition.mode",
@@ -183,8 +184,8 @@ std::vector<JobKey> make_keys() {
                     if (v[0] == "auto") {
                       job.runtime.threads.reset();
                     } else {
-                      job.runtime.threads =
-                          static_cast<int>(parse_number("runtime.threads", v[0], 1, 1024));
+                      job.runtime.threads = static_cast<int>(
+                          parse_number("runtime.threads", v[0], 1, 1024, "auto or "));
                     }
                   }});
   keys.push_back({.name = "runtime.microbatch",

@@ -10,8 +10,8 @@ namespace fp8cal {
 
 /// One key of a job file.
 struct JobKey {
-  std::string name;           ///< "section.key"
-  std::string argument;       ///< what its value is, for the help text
+  std::string name;                ///< "section.key"
+  std::string argument;            ///< what its value is, for the help text
   std::string default_value = {};  ///< as one would write it; empty: none
   bool required = false;
   bool is_list = false;  ///< may be repeated or hold commas

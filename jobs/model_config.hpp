@@ -8,7 +8,8 @@
 
 namespace fp8cal {
 
-/// rope_type "llama3": Hugging Face transformers, modeling_rope_utils.py, _compute_llama3_parameters.
+/// rope_type "llama3": Hugging Face transformers, modeling_rope_utils.py,
+/// _compute_llama3_parameters.
 struct Llama3RopeScaling {
   double factor = 0;
   double low_freq_factor = 0;

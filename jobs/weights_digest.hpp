@@ -23,8 +23,8 @@ struct TensorLeaves {
 /// By tensor name.
 using WeightLeaves = std::map<std::string, TensorLeaves>;
 
-/// SHA-256, in hex, over the tensors in name order: for each, "name[shape]\n" with the shape's sizes
-/// joined by commas, then its leaves in order. Throws Error where a leaf is missing.
+/// SHA-256, in hex, over the tensors in name order: for each, "name[shape]\n" with the shape's
+/// sizes joined by commas, then its leaves in order. Throws Error where a leaf is missing.
 std::string weights_digest(const WeightLeaves& tensors);
 
 /// Bytes for another rank, and back: adds to `into`.

@@ -37,8 +37,8 @@ struct Observation {
 ///
 /// Calls are in order, as on one stream, and may return before the work is done; `download` and
 /// `synchronize` wait. All pointers are device pointers but those named host. Results depend on the
-/// operands alone: not on the number of threads, the instruction set, or how rows and output columns
-/// are sliced over calls. Shapes that do not fit throw std::invalid_argument.
+/// operands alone: not on the number of threads, the instruction set, or how rows and output
+/// columns are sliced over calls. Shapes that do not fit throw std::invalid_argument.
 class Backend {
  public:
   virtual ~Backend() = default;

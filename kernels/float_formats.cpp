@@ -5,8 +5,8 @@
 namespace fp8cal {
 namespace {
 
-/// Rounds |value| to a format with `mantissa` explicit bits, exponent bias `bias`, and no bits above
-/// `max_code`, the code of its largest finite value.
+/// Rounds |value| to a format with `mantissa` explicit bits, exponent bias `bias`, and no bits
+/// above `max_code`, the code of its largest finite value.
 template <int mantissa, int bias>
 std::uint8_t magnitude_code(float magnitude, std::uint8_t max_code) {
   constexpr int kDropped = 23 - mantissa;
@@ -17,7 +17,8 @@ std::uint8_t magnitude_code(float magnitude, std::uint8_t max_code) {
   if (exponent < kMinExponent) {
     // Subnormal: a multiple of 2^(kMinExponent - mantissa). Scaling by a power of two is exact, and
     // nearbyint rounds to nearest even in the default rounding mode.
-    code = static_cast<std::uint32_t>(std::nearbyint(std::ldexp(magnitude, mantissa - kMinExponent)));
+    code =
+        static_cast<std::uint32_t>(std::nearbyint(std::ldexp(magnitude, mantissa - kMinExponent)));
   } else {
     const std::uint32_t rebased = bits - (static_cast<std::uint32_t>(127 - bias) << 23);
     code = (rebased + (1u << (kDropped - 1)) - 1 + ((rebased >> kDropped) & 1u)) >> kDropped;

@@ -39,6 +39,8 @@ float e4m3_to_float(std::uint8_t bits);
 float e5m2_to_float(std::uint8_t bits);
 
 /// scale = amax / max_value in float; an amax of zero gives scale 1.
-inline float scale_of(float amax, float max_value) { return amax == 0.0f ? 1.0f : amax / max_value; }
+inline float scale_of(float amax, float max_value) {
+  return amax == 0.0f ? 1.0f : amax / max_value;
+}
 
 }  // namespace fp8cal

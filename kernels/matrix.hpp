@@ -10,10 +10,13 @@ enum class DType : std::uint8_t { bf16, e4m3, e5m2, f32 };
 /// Bytes of one element.
 constexpr std::size_t size_of(DType dtype) {
   switch (dtype) {
-    case DType::bf16: return 2;
+    case DType::bf16:
+      return 2;
     case DType::e4m3:
-    case DType::e5m2: return 1;
-    case DType::f32: return 4;
+    case DType::e5m2:
+      return 1;
+    case DType::f32:
+      return 4;
   }
   return 0;
 }

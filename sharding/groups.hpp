@@ -17,8 +17,8 @@ struct Groups {
   std::unique_ptr<Collectives> pipeline;  ///< same slice and share, in stage order: hidden states
 };
 
-/// Collective over `world`, whose ranks are those of `plan`. backend: Backend::name(), which decides
-/// what carries the data.
+/// Collective over `world`, whose ranks are those of `plan`. backend: Backend::name(), which
+/// decides what carries the data.
 Groups make_groups(MPI_Comm world, const Plan& plan, const std::string& backend);
 
 }  // namespace fp8cal

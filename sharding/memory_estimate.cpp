@@ -8,16 +8,16 @@ namespace {
 /// Six observed tensors a layer: the inputs of qkv, o, gate/up and down, then K and V.
 std::uint64_t statistics_of_layer(const ModelConfig& config, const Workload& work) {
   constexpr std::uint64_t kHistogramBytes = 32768 * 8;
-  const std::uint64_t channels = 2 * config.hidden_size + config.q_rows() +
-                                 config.intermediate_size + 2 * config.kv_rows();
+  const std::uint64_t channels =
+      2 * config.hidden_size + config.q_rows() + config.intermediate_size + 2 * config.kv_rows();
   return 6 * kHistogramBytes + 4 * channels + 6 * 4 * work.calibration_sequences;
 }
 
 /// Bytes a token of the largest set of activations that live at once; see worker/workspace.hpp.
 std::uint64_t workspace_per_token(const ModelConfig& config, int slices) {
   const std::uint64_t parts = static_cast<std::uint64_t>(slices);
-  const std::uint64_t widest = std::max({config.hidden_size, config.q_rows(),
-                                         config.intermediate_size});
+  const std::uint64_t widest =
+      std::max({config.hidden_size, config.q_rows(), config.intermediate_size});
   const std::uint64_t local =
       std::max(config.q_rows() + 2 * config.kv_rows(), 2 * config.intermediate_size) / parts;
   const std::uint64_t logits = config.vocab_size / vocabulary_slices(config.vocab_size);

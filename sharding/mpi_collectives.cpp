@@ -43,8 +43,7 @@ void MpiCollectives::all_gather(const void* sent, void* received, std::size_t by
                             INT_MAX, bytes));
   }
   const int count = static_cast<int>(bytes);
-  FP8CAL_MPI(
-      MPI_Allgather(sent, count, MPI_BYTE, received, count, MPI_BYTE, communicator_));
+  FP8CAL_MPI(MPI_Allgather(sent, count, MPI_BYTE, received, count, MPI_BYTE, communicator_));
 }
 
 void MpiCollectives::all_max(std::uint32_t* values, std::size_t count) {
@@ -71,8 +70,7 @@ void MpiCollectives::receive(void* data, std::size_t bytes, int from) {
   char* into = static_cast<char*>(data);
   for (std::size_t at = 0; at < bytes; at += kPiece) {
     const int piece = static_cast<int>(std::min(kPiece, bytes - at));
-    FP8CAL_MPI(
-        MPI_Recv(into + at, piece, MPI_BYTE, from, kTag, communicator_, MPI_STATUS_IGNORE));
+    FP8CAL_MPI(MPI_Recv(into + at, piece, MPI_BYTE, from, kTag, communicator_, MPI_STATUS_IGNORE));
   }
 }
 

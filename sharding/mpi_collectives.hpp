@@ -9,7 +9,8 @@ namespace fp8cal {
 /// Collectives over host memory, for the cpu backend.
 class MpiCollectives : public Collectives {
  public:
-  /// Of the ranks of `parent` that give the same `color`, ordered by `key`. Collective over `parent`.
+  /// Of the ranks of `parent` that give the same `color`, ordered by `key`. Collective over
+  /// `parent`.
   MpiCollectives(MPI_Comm parent, int color, int key);
   MpiCollectives(const MpiCollectives&) = delete;
   MpiCollectives& operator=(const MpiCollectives&) = delete;

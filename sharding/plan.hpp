@@ -16,10 +16,10 @@ struct Workload {
   std::size_t calibration_sequences = 0;
   std::size_t calibration_length = 0;  ///< tokens
   std::size_t evaluation_windows = 0;
-  std::size_t evaluation_length = 0;   ///< tokens
-  std::size_t microbatch = 1;          ///< sequences computed at once
+  std::size_t evaluation_length = 0;  ///< tokens
+  std::size_t microbatch = 1;         ///< sequences computed at once
 
-  std::size_t max_tokens() const;      ///< of one microbatch
+  std::size_t max_tokens() const;  ///< of one microbatch
 };
 
 /// What one rank does.
@@ -28,8 +28,8 @@ struct RankPlan {
   int share = 0;  ///< position along `sequences`
   int slice = 0;  ///< position along `tensor`
   Range layers;
-  Range calibration;  ///< sequences
-  Range evaluation;   ///< windows
+  Range calibration;      ///< sequences
+  Range evaluation;       ///< windows
   bool embeds = false;    ///< first stage
   bool predicts = false;  ///< last stage
 };
@@ -47,10 +47,10 @@ struct MemoryEstimate {
 /// Who does what. The same on every rank; a pure function of its arguments.
 struct Plan {
   Grid grid;
-  std::string reason;               ///< why this grid
-  std::size_t layers_at_once = 0;   ///< layers of a rank that are held together
+  std::string reason;              ///< why this grid
+  std::size_t layers_at_once = 0;  ///< layers of a rank that are held together
   std::vector<RankPlan> ranks;
-  MemoryEstimate memory;            ///< of the rank that needs most
+  MemoryEstimate memory;  ///< of the rank that needs most
 
   /// Weights pass through the device a few layers at a time, each pass's hidden states kept aside.
   bool streams() const { return layers_at_once < ranks.front().layers.count; }

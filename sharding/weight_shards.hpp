@@ -22,10 +22,10 @@ Range share_of(std::size_t total, int parts, int index);
 
 /// Rows of one tensor of the checkpoint that a rank holds: one contiguous byte range of its file.
 struct WeightShard {
-  std::string name;                ///< of the tensor in the checkpoint
+  std::string name;  ///< of the tensor in the checkpoint
   std::vector<std::uint64_t> shape;
-  Range rows;                      ///< a vector counts as one row
-  bool replicated = false;         ///< every tensor slice holds it whole (norms)
+  Range rows;               ///< a vector counts as one row
+  bool replicated = false;  ///< every tensor slice holds it whole (norms)
 
   std::size_t cols() const { return shape.back(); }
   std::size_t total_rows() const { return shape.size() == 1 ? 1 : shape.front(); }

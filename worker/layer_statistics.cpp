@@ -28,11 +28,15 @@ Site input_site(LinearModule module) {
   switch (module) {
     case LinearModule::q:
     case LinearModule::k:
-    case LinearModule::v: return Site::qkv_input;
-    case LinearModule::o: return Site::o_input;
+    case LinearModule::v:
+      return Site::qkv_input;
+    case LinearModule::o:
+      return Site::o_input;
     case LinearModule::gate:
-    case LinearModule::up: return Site::gate_up_input;
-    case LinearModule::down: return Site::down_input;
+    case LinearModule::up:
+      return Site::gate_up_input;
+    case LinearModule::down:
+      return Site::down_input;
   }
   return Site::qkv_input;
 }
@@ -40,11 +44,15 @@ Site input_site(LinearModule module) {
 std::size_t channels_of(Site site, const ModelConfig& config) {
   switch (site) {
     case Site::qkv_input:
-    case Site::gate_up_input: return config.hidden_size;
-    case Site::o_input: return config.q_rows();
-    case Site::down_input: return config.intermediate_size;
+    case Site::gate_up_input:
+      return config.hidden_size;
+    case Site::o_input:
+      return config.q_rows();
+    case Site::down_input:
+      return config.intermediate_size;
     case Site::key:
-    case Site::value: return config.kv_rows();
+    case Site::value:
+      return config.kv_rows();
   }
   return 0;
 }

@@ -14,8 +14,8 @@ struct RopeTable {
   std::vector<std::uint16_t> sine;    ///< [positions, half] bf16
 };
 
-/// Inverse frequencies [head_dim / 2] in f32: theta^(-2i / head_dim), and for rope_type "llama3" the
-/// long wavelengths stretched by `factor` with a smooth passage between, as Hugging Face
+/// Inverse frequencies [head_dim / 2] in f32: theta^(-2i / head_dim), and for rope_type "llama3"
+/// the long wavelengths stretched by `factor` with a smooth passage between, as Hugging Face
 /// transformers' _compute_llama3_parameters does.
 std::vector<float> inverse_frequencies(const ModelConfig& config);
 

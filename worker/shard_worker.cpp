@@ -37,8 +37,7 @@ ShardWorker::ShardWorker(const ShardContext& context)
   const int slices = context_.plan.grid.tensor;
   const auto load = [&](const WeightShard& shard) {
     Buffer buffer = backend.allocate(shard.bytes());
-    loader_.load(shard,
-                 Matrix::dense(buffer.data(), DType::bf16, shard.rows.count, shard.cols()));
+    loader_.load(shard, Matrix::dense(buffer.data(), DType::bf16, shard.rows.count, shard.cols()));
     return buffer;
   };
   const bool shared = config.tie_word_embeddings && context_.rank.embeds;
@@ -152,15 +151,20 @@ ShardWorker::Pass& ShardWorker::evaluation_pass(const std::string& variant) {
 void ShardWorker::run(Pass& pass, const std::string& stage, const std::vector<const Layer*>& layers,
                       StatisticsObserver* observer, std::vector<float>* nll) {
   const std::size_t length = pass.windows->sequence_length;
+  // Told for the whole job: the other shares go at the same pace.
+  const std::size_t total = pass.windows->windows();
+  std::size_t told = 0;
   context_.progress.begin(fmt::format("{} {}", stage, layers_text(chunk_layers())), "sequences",
-                          pass.sequences.count, length);
+                          total, length);
   for (std::size_t at = 0; at < pass.sequences.count; at += context_.work.microbatch) {
     const Range batch = {at, std::min(context_.work.microbatch, pass.sequences.count - at)};
     const Matrix x = enter(pass, batch);
     if (observer != nullptr) observer->begin(pass.sequences.first + at, length);
     llama_.run(layers, x, length, observer);
     leave(pass, batch, x, nll);
-    context_.progress.advance(batch.count);
+    const std::size_t reached = total * (at + batch.count) / pass.sequences.count;
+    context_.progress.advance(reached - told);
+    told = reached;
   }
   context_.progress.end();
 }
@@ -219,10 +223,9 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x, std::vector<flo
   const WeightShard shard =
       head_shard(context_.config, context_.plan.grid.tensor, context_.rank.slice);
   const Buffer& head = head_.data() != nullptr ? head_ : embedding_;
-  llama_.negative_log_likelihood(
-      x, Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
-      Matrix::dense(head.data(), DType::bf16, shard.rows.count, x.cols),
-      targets_.as<std::uint32_t>(), nll_device_.as<float>());
+  llama_.negative_log_likelihood(x, Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
+                                 Matrix::dense(head.data(), DType::bf16, shard.rows.count, x.cols),
+                                 targets_.as<std::uint32_t>(), nll_device_.as<float>());
   if (context_.rank.slice != 0) return;
 
   std::vector<float> scored(x.rows);
@@ -230,11 +233,11 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x, std::vector<flo
   for (std::size_t t = 0; t < scored.size(); ++t) {
     if (targets[t] == kNoTarget) continue;
     if (!std::isfinite(scored[t])) {
-      throw Error(ExitCode::failed,
-                  fmt::format("evaluation window {}: token {}: expected a finite log-likelihood, "
-                              "found {}",
-                              pass.sequences.first + batch.first + t / length, t % length,
-                              scored[t]));
+      throw Error(
+          ExitCode::failed,
+          fmt::format("evaluation window {}: token {}: expected a finite log-likelihood, "
+                      "found {}",
+                      pass.sequences.first + batch.first + t / length, t % length, scored[t]));
     }
     nll.push_back(scored[t]);
   }

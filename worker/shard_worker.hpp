@@ -28,10 +28,10 @@ struct ShardContext {
   ProgressListener& progress;
 };
 
-/// Runs one rank's shard: its layers, a chunk of them at a time, over its sequences. For each chunk:
-/// load, calibrate, then evaluate in BF16 and in each recipe, in any order but the same on every
-/// rank. With one chunk the weights stay; with more, hidden states wait in host memory between
-/// chunks, and every weight is read once.
+/// Runs one rank's shard: its layers, a chunk of them at a time, over its sequences. For each
+/// chunk: load, calibrate, then evaluate in BF16 and in each recipe, in any order but the same on
+/// every rank. With one chunk the weights stay; with more, hidden states wait in host memory
+/// between chunks, and every weight is read once.
 class ShardWorker {
  public:
   explicit ShardWorker(const ShardContext& context);
@@ -41,8 +41,8 @@ class ShardWorker {
   /// Loads the weights of chunk `index`, after freeing those before.
   void load(std::size_t index);
 
-  /// Runs the calibration sequences through the chunk and merges what was observed over the ranks of
-  /// the stage. Returns the chunk's layers. Collective over the stage.
+  /// Runs the calibration sequences through the chunk and merges what was observed over the ranks
+  /// of the stage. Returns the chunk's layers. Collective over the stage.
   std::vector<LayerStatistics> calibrate();
 
   /// Runs the evaluation windows through the chunk in BF16.
@@ -81,7 +81,7 @@ class ShardWorker {
   ShardContext context_;
   ShardLoader loader_;
   Llama llama_;
-  Buffer embedding_, head_, final_norm_;  // bf16; empty where another stage has them
+  Buffer embedding_, head_, final_norm_;        // bf16; empty where another stage has them
   Buffer ids_, targets_, nll_device_, hidden_;  // of one microbatch
   std::size_t chunk_ = 0;
   std::vector<std::unique_ptr<LayerWeights>> weights_;

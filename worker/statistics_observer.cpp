@@ -10,9 +10,12 @@
 namespace fp8cal {
 namespace {
 
-constexpr const char* kSiteNames[kSites] = {
-    "input of self_attn.q_proj", "input of self_attn.o_proj", "input of mlp.gate_proj",
-    "input of mlp.down_proj",    "self_attn.k",               "self_attn.v"};
+constexpr const char* kSiteNames[kSites] = {"input of self_attn.q_proj",
+                                            "input of self_attn.o_proj",
+                                            "input of mlp.gate_proj",
+                                            "input of mlp.down_proj",
+                                            "self_attn.k",
+                                            "self_attn.v"};
 
 void check_finite(const ActivationStatistics& statistics, std::size_t layer, std::size_t site) {
   for (std::size_t s = 0; s < statistics.sequence_amax.size(); ++s) {
@@ -55,9 +58,9 @@ void StatisticsObserver::observe(std::size_t layer, Site site, ConstMatrix x) {
     // Every slice holds all channels: each counts its share of the rows.
     rows = share_of(x.rows, slices_, slice_);
   }
-  const ConstMatrix share = {static_cast<const std::byte*>(x.data) +
-                                 rows.first * x.stride * size_of(x.dtype),
-                             x.dtype, rows.count, x.cols, x.stride};
+  const ConstMatrix share = {
+      static_cast<const std::byte*>(x.data) + rows.first * x.stride * size_of(x.dtype), x.dtype,
+      rows.count, x.cols, x.stride};
   backend_.observe(share, rows.first, sequence_length_, into);
 }
 

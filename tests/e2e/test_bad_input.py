@@ -160,7 +160,7 @@ class DatasetTest(harness.RefusalTest):
 
     def test_folder(self):
         self.refuse(["run", *self.job(evaluation__dataset=self.folder)],
-                    [str(self.folder), "expected a regular file"], ranks=(1,))
+                    [str(self.folder), "expected a regular file, found a folder"], ranks=(1,))
 
     def test_empty(self):
         self.refuse_dataset("empty.txt", b"", ["expected some text", "found an empty file"])
@@ -204,11 +204,11 @@ class JobTest(harness.RefusalTest):
         ("scales.recipe", "fp9", "one of fp8-static, fp8-dynamic"),
         ("scales.recipe", "fp8-static, fp8-static", "each name once"),
         ("scales.policy", "guess", "amax"),
-        ("evaluation.windows", "some", "all"),
+        ("evaluation.windows", "some", "all or a whole number from 1"),
         ("partition.mode", "nonsense", "auto, layers, tensor, sequences"),
         ("runtime.backend", "abacus", "one of auto, cpu, cuda"),
-        ("runtime.device_memory", "lots", "a size such as 80GiB"),
-        ("runtime.threads", "0", "a whole number from 1"),
+        ("runtime.device_memory", "lots", "auto or a size such as 80GiB"),
+        ("runtime.threads", "0", "auto or a whole number from 1"),
         ("runtime.microbatch", "0", "a whole number from 1"),
         ("runtime.progress", "loud", "one of auto, bar, lines, none"),
     ]
@@ -268,7 +268,7 @@ class JobTest(harness.RefusalTest):
         self.refuse(["run", missing], [f"{missing}: ", "expected a file", "found nothing"])
         self.refuse(["run", self.folder], [f"{self.folder}: ", "found a folder"], ranks=(1,))
         file = self.write_job("this is no line of a job file")
-        self.refuse(["run", file], [f"{file}: not a job file", "key = value"], ranks=(1,))
+        self.refuse(["run", file], [f"{file}: not a job file", "key = value", "found 'this is no line"], ranks=(1,))
 
     def test_command_line(self):
         self.refuse(["rum"], ["unknown command", "one of", "perhaps 'run'", "found 'rum'"])
@@ -296,7 +296,8 @@ class OutputTest(harness.RefusalTest):
         self.refuse(["run", *self.job()], [f"{self.result}: cannot write", "Permission denied"])
 
     def limit_file_size(self):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        """To less than the result of 6 MB, and more than the files of Open MPI of 4 MiB."""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20))
 
     def test_full_disk(self):
         for old in (None, b"an old result"):

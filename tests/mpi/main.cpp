@@ -3,7 +3,6 @@
 
 #include <cstdio>
 
-
 // Every rank runs every test; the exit code is the largest of all ranks, and ranks but the first
 // report failures only.
 int main(int argc, char** argv) {

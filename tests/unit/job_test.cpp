@@ -79,7 +79,9 @@ TEST_F(JobTest, OptionsAloneMakeAJob) {
 TEST_F(JobTest, RefusesWhatItDoesNotKnow) {
   EXPECT_THAT(error_text([&] { read("[calibration]\nsample = 3\n"); }),
               testing::HasSubstr("perhaps 'calibration.samples'"));
-  EXPECT_THAT(error_text([&] { read(kComplete, {{"model.pth", "x"}}); }),
+  EXPECT_THAT(error_text([&] {
+                read(kComplete, {{"model.pth", "x"}});
+              }),
               testing::HasSubstr("perhaps 'model.path'"));
   EXPECT_THAT(error_text([&] { read("no equals sign\n"); }), testing::HasSubstr("job.ini"));
   EXPECT_THAT(error_text([&] { read_job(folder_.path() / "none.ini", {}); }),

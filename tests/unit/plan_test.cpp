@@ -69,9 +69,12 @@ std::map<std::string, std::vector<int>> owners(const ModelConfig& config, const 
 
 TEST(Plan, EveryRowOfEveryWeightIsOwnedOnce) {
   const ModelConfig config = nano();
-  const std::pair<const char*, int> grids[] = {
-      {"tensor", 1},    {"tensor", 8},      {"layers", 4},
-      {"sequences", 5}, {"layers:2+tensor:4", 8}, {"layers:2+tensor:2+sequences:3", 12}};
+  const std::pair<const char*, int> grids[] = {{"tensor", 1},
+                                               {"tensor", 8},
+                                               {"layers", 4},
+                                               {"sequences", 5},
+                                               {"layers:2+tensor:4", 8},
+                                               {"layers:2+tensor:2+sequences:3", 12}};
   for (const auto& [mode, ranks] : grids) {
     const Plan plan = make_plan(config, kWork, mode, ranks, kPlenty);
     const auto counts = owners(config, plan);

@@ -84,8 +84,8 @@ TEST(WeightsDigest, DoesNotDependOnWhoHashedWhat) {
 }
 
 TEST(WeightsDigest, ChangesWithNameShapeOrderAndContent) {
-  const auto digest = [](const std::string& name, std::vector<std::uint64_t> shape,
-                         const char* one, const char* two) {
+  const auto digest = [](const std::string& name, std::vector<std::uint64_t> shape, const char* one,
+                         const char* two) {
     return weights_digest({{name, {std::move(shape), {{0, leaf(one)}, {1, leaf(two)}}}}});
   };
   const std::string plain = digest("w", {32, 4}, "a", "b");
