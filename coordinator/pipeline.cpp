@@ -64,8 +64,8 @@ void collect_layers(const std::vector<LayerStatistics>& own, const RankPlan& ran
     for (const LayerStatistics& one : own) bytes += pack_statistics(one);
   }
   for (const std::string& from : control.gather(bytes)) {
-    for (std::size_t at = 0; at < from.size();) {
-      const LayerStatistics one = unpack_statistics(from, at);
+    for (Unpacker layers(from); !layers.done();) {
+      const LayerStatistics one = unpack_statistics(layers);
       add_statistics(result, one);
       for (const std::string& name : job.scales.recipes) {
         add_scales(result, name, one.layer, derive_scales(find_recipe(name), one));

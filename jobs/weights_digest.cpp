@@ -3,25 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cstring>
-
 #include "jobs/error.hpp"
+#include "jobs/packing.hpp"
 
 namespace fp8cal {
 namespace {
-
-template <class T>
-void put(std::string& bytes, const T& value) {
-  bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-template <class T>
-T take(const std::string& bytes, std::size_t& at) {
-  T value;
-  std::memcpy(&value, bytes.data() + at, sizeof value);
-  at += sizeof value;
-  return value;
-}
 
 std::uint64_t leaf_count(const std::vector<std::uint64_t>& shape) {
   const std::uint64_t rows = shape.size() == 1 ? 1 : shape.front();
@@ -48,29 +34,28 @@ std::string weights_digest(const WeightLeaves& tensors) {
 std::string pack_leaves(const WeightLeaves& tensors) {
   std::string bytes;
   for (const auto& [name, tensor] : tensors) {
-    put(bytes, static_cast<std::uint64_t>(name.size()));
-    bytes += name;
-    put(bytes, static_cast<std::uint64_t>(tensor.shape.size()));
-    for (std::uint64_t size : tensor.shape) put(bytes, size);
-    put(bytes, static_cast<std::uint64_t>(tensor.leaves.size()));
+    pack(bytes, name);
+    pack(bytes, tensor.shape);
+    pack(bytes, static_cast<std::uint64_t>(tensor.leaves.size()));
     for (const auto& [index, digest] : tensor.leaves) {
-      put(bytes, index);
-      put(bytes, digest);
+      pack(bytes, index);
+      pack(bytes, digest);
     }
   }
   return bytes;
 }
 
 void unpack_leaves(const std::string& bytes, WeightLeaves& into) {
-  for (std::size_t at = 0; at < bytes.size();) {
-    const auto name_size = take<std::uint64_t>(bytes, at);
-    TensorLeaves& tensor = into[bytes.substr(at, name_size)];
-    at += name_size;
-    tensor.shape.resize(take<std::uint64_t>(bytes, at));
-    for (std::uint64_t& size : tensor.shape) size = take<std::uint64_t>(bytes, at);
-    for (auto left = take<std::uint64_t>(bytes, at); left > 0; --left) {
-      const auto index = take<std::uint64_t>(bytes, at);
-      tensor.leaves[index] = take<Sha256Digest>(bytes, at);
+  for (Unpacker from(bytes); !from.done();) {
+    std::string name;
+    from.take(name);
+    TensorLeaves& tensor = into[name];
+    from.take(tensor.shape);
+    std::uint64_t leaves = 0;
+    for (from.take(leaves); leaves > 0; --leaves) {
+      std::uint64_t index = 0;
+      from.take(index);
+      from.take(tensor.leaves[index]);
     }
   }
 }

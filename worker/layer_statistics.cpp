@@ -1,29 +1,6 @@
 #include "worker/layer_statistics.hpp"
 
-#include <cstring>
-
 namespace fp8cal {
-namespace {
-
-template <class T>
-void put(std::string& bytes, const std::vector<T>& values) {
-  const std::uint64_t count = values.size();
-  bytes.append(reinterpret_cast<const char*>(&count), sizeof count);
-  bytes.append(reinterpret_cast<const char*>(values.data()), count * sizeof(T));
-}
-
-template <class T>
-void take(const std::string& bytes, std::size_t& at, std::vector<T>& values) {
-  std::uint64_t count = 0;
-  std::memcpy(&count, bytes.data() + at, sizeof count);
-  at += sizeof count;
-  values.resize(count);
-  std::memcpy(values.data(), bytes.data() + at, count * sizeof(T));
-  at += count * sizeof(T);
-}
-
-}  // namespace
-
 Site input_site(LinearModule module) {
   switch (module) {
     case LinearModule::q:
@@ -59,27 +36,27 @@ std::size_t channels_of(Site site, const ModelConfig& config) {
 
 std::string pack_statistics(const LayerStatistics& statistics) {
   std::string bytes;
-  put(bytes, std::vector<std::uint64_t>{statistics.layer});
+  pack(bytes, static_cast<std::uint64_t>(statistics.layer));
   for (const ActivationStatistics& one : statistics.activations) {
-    put(bytes, one.histogram);
-    put(bytes, one.channel_amax);
-    put(bytes, one.sequence_amax);
+    pack(bytes, one.histogram);
+    pack(bytes, one.channel_amax);
+    pack(bytes, one.sequence_amax);
   }
-  for (const WeightStatistics& one : statistics.weights) put(bytes, one.channel_amax);
+  for (const WeightStatistics& one : statistics.weights) pack(bytes, one.channel_amax);
   return bytes;
 }
 
-LayerStatistics unpack_statistics(const std::string& bytes, std::size_t& at) {
+LayerStatistics unpack_statistics(Unpacker& from) {
   LayerStatistics statistics;
-  std::vector<std::uint64_t> layer;
-  take(bytes, at, layer);
-  statistics.layer = layer.at(0);
+  std::uint64_t layer = 0;
+  from.take(layer);
+  statistics.layer = layer;
   for (ActivationStatistics& one : statistics.activations) {
-    take(bytes, at, one.histogram);
-    take(bytes, at, one.channel_amax);
-    take(bytes, at, one.sequence_amax);
+    from.take(one.histogram);
+    from.take(one.channel_amax);
+    from.take(one.sequence_amax);
   }
-  for (WeightStatistics& one : statistics.weights) take(bytes, at, one.channel_amax);
+  for (WeightStatistics& one : statistics.weights) from.take(one.channel_amax);
   return statistics;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "jobs/model_config.hpp"
+#include "jobs/packing.hpp"
 #include "jobs/statistics.hpp"
 
 namespace fp8cal {
@@ -39,6 +40,6 @@ struct LayerStatistics {
 
 /// Bytes for another rank, and back.
 std::string pack_statistics(const LayerStatistics& statistics);
-LayerStatistics unpack_statistics(const std::string& bytes, std::size_t& at);
+LayerStatistics unpack_statistics(Unpacker& from);
 
 }  // namespace fp8cal

@@ -61,14 +61,24 @@ TEST(LayerStatistics, SurvivePacking) {
   one.activations[5].sequence_amax = {4.0f};
   one.weights[6].channel_amax = {5.0f, 6.0f};
   const std::string bytes = pack_statistics(one) + pack_statistics(one);
-  std::size_t at = 0;
-  unpack_statistics(bytes, at);
-  const LayerStatistics back = unpack_statistics(bytes, at);
-  EXPECT_EQ(at, bytes.size());
+  Unpacker from(bytes);
+  unpack_statistics(from);
+  const LayerStatistics back = unpack_statistics(from);
+  EXPECT_TRUE(from.done());
   EXPECT_EQ(back.layer, 7u);
   EXPECT_EQ(back.activations[1].histogram, one.activations[1].histogram);
   EXPECT_EQ(back.activations[5].sequence_amax, one.activations[5].sequence_amax);
   EXPECT_EQ(back.weights[6].channel_amax, one.weights[6].channel_amax);
+}
+
+TEST(Packing, RefusesMessagesThatEndEarly) {
+  const std::string bytes = pack_statistics(LayerStatistics());
+  const std::string cut = bytes.substr(0, bytes.size() - 1);
+  EXPECT_THAT(error_text([&] {
+                Unpacker from(cut);
+                unpack_statistics(from);
+              }),
+              testing::HasSubstr("ends early"));
 }
 
 Sha256Digest leaf(const std::string& text) { return sha256(std::as_bytes(std::span(text))); }
