@@ -39,7 +39,7 @@ class DemoTest(unittest.TestCase):
     def test_progress_lines_tell_stage_count_and_speed(self):
         for stage in ("load layers 0-3: 4/4 layers", "calibrate layers 0-3: ", "evaluate fp8-static"):
             self.assertIn(stage, self.done.stderr)
-        self.assertRegex(self.done.stderr, r"64/64 sequences, \d+ tokens/s")
+        self.assertRegex(self.done.stderr, r"128/128 sequences, \d+ tokens/s")
 
     def test_histograms_count_every_element(self):
         job = self.file["job"].attrs
