@@ -1,9 +1,12 @@
 #include "coordinator/inputs.hpp"
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <optional>
 
 #include "jobs/dataset.hpp"
+#include "jobs/error.hpp"
 #include "jobs/sampling.hpp"
 #include "jobs/tokenizer.hpp"
 #include "sharding/agreement.hpp"
@@ -33,6 +36,13 @@ void read_on_rank_0(const Job& job, Inputs& inputs) {
   check_token_ids(evaluation_ids, inputs.config.vocab_size, job.evaluation.dataset);
   inputs.evaluation = cut_windows(evaluation_ids, job.evaluation.sequence_length,
                                   job.evaluation.windows, job.evaluation.dataset);
+}
+
+void check_length(const std::string& key, std::size_t length, const ModelConfig& config) {
+  if (length <= config.max_position_embeddings) return;
+  throw InputError(key, "longer than the model's context",
+                   fmt::format("at most {} tokens", config.max_position_embeddings),
+                   std::to_string(length));
 }
 
 void broadcast(const Control& control, std::vector<std::uint32_t>& values) {
@@ -68,6 +78,8 @@ Inputs read_inputs(const Job& job, const Control& control) {
   Inputs inputs;
   run_agreed(control, [&] {
     inputs.config = read_model_config(job.model.path);
+    check_length("calibration.sequence_length", job.calibration.sequence_length, inputs.config);
+    check_length("evaluation.sequence_length", job.evaluation.sequence_length, inputs.config);
     if (control.rank() == 0) read_on_rank_0(job, inputs);
   });
   broadcast(control, inputs.calibration.tokens);
