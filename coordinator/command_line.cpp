@@ -15,30 +15,54 @@ constexpr const char* kWhere = "command line";
 constexpr int kMaxRanks = 65536;
 
 const std::vector<std::string>& commands() {
-  static const std::vector<std::string> all = {"run", "plan", "help", "version"};
+  static const std::vector<std::string> all = {"run", "plan", "synth", "help", "version"};
   return all;
 }
 
-int parse_ranks(const std::string& text) {
-  int ranks = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ranks);
-  if (error != std::errc() || end != text.data() + text.size() || ranks < 1 || ranks > kMaxRanks) {
-    throw InputError(kWhere, "bad value of --ranks",
-                     fmt::format("a whole number from 1 to {}", kMaxRanks), "'" + text + "'");
+template <class Number>
+Number parse_number(const std::string& option, const std::string& text, Number min, Number max) {
+  Number number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < min || number > max) {
+    throw InputError(kWhere, "bad value of " + option,
+                     fmt::format("a whole number from {} to {}", min, max), "'" + text + "'");
   }
-  return ranks;
+  return number;
+}
+
+bool takes_job(const std::string& command) { return command == "run" || command == "plan"; }
+
+[[noreturn]] void refuse_option(const CommandLine& line, const std::string& key) {
+  const std::string expected =
+      takes_job(line.command)
+          ? fmt::format("a key of 'fp8cal help job', perhaps '--{}'", nearest_job_key(key))
+          : "one of 'fp8cal help'";
+  throw InputError(kWhere, "unknown option", expected, "'--" + key + "'");
 }
 
 void store_option(CommandLine& line, const std::string& key, const std::string& value) {
-  if (key == "ranks" && line.command == "plan") {
-    line.ranks = parse_ranks(value);
-  } else if (is_job_key(key)) {
+  if (line.command == "plan" && key == "ranks") {
+    line.ranks = parse_number("--ranks", value, 1, kMaxRanks);
+  } else if (line.command == "synth" && key == "config") {
+    line.config = value;
+  } else if (line.command == "synth" && key == "seed") {
+    line.seed = parse_number("--seed", value, std::uint64_t{0}, ~std::uint64_t{0});
+  } else if (takes_job(line.command) && is_job_key(key)) {
     line.job.push_back({key, value});
   } else {
-    throw InputError(
-        kWhere, "unknown option",
-        fmt::format("a key of 'fp8cal help job', perhaps '--{}'", nearest_job_key(key)),
-        "'--" + key + "'");
+    refuse_option(line, key);
+  }
+}
+
+/// What a command cannot do without.
+void check_complete(const CommandLine& line) {
+  if (line.command != "synth") return;
+  if (line.config.empty()) {
+    throw InputError(kWhere, "'synth' needs a shape", "--config CONFIG.json", "none");
+  }
+  if (line.subject.empty()) {
+    throw InputError(kWhere, "'synth' needs a folder", "a folder to write the checkpoint to",
+                     "none");
   }
 }
 
@@ -48,6 +72,9 @@ constexpr const char* kOverview =
   fp8cal run JOB [--key value ...]             calibrate, derive scales, measure perplexity in BF16
                                                and FP8, write one auditable result file
   fp8cal plan JOB [--ranks N] [--key value ...]  who would do what, and how much memory it takes
+  fp8cal synth --config CONFIG.json [--seed N] FOLDER
+                                               a random checkpoint of that shape with a few planted
+                                               outlier channels, for trying a cluster without weights
   fp8cal help job                              every key of a job file
   fp8cal version
 
@@ -110,6 +137,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       throw InputError(kWhere, "option '" + argument + "' has no value", "a value", "nothing");
     }
   }
+  check_complete(line);
   return line;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,10 +11,12 @@ namespace fp8cal {
 
 /// A parsed command line.
 struct CommandLine {
-  std::string command;         ///< "run", "plan", "help" or "version"
-  std::string subject;         ///< the job file, or what to help with; may be empty
+  std::string command;         ///< "run", "plan", "synth", "help" or "version"
+  std::string subject;         ///< job file, folder, or what to help with; may be empty
   std::vector<JobOption> job;  ///< --section.key value
   std::optional<int> ranks;    ///< plan --ranks N
+  std::string config;          ///< synth --config FILE
+  std::uint64_t seed = 0;      ///< synth --seed N
   std::string text;            ///< as it was typed, for the record
 };
 

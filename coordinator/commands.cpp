@@ -14,6 +14,7 @@
 #include "coordinator/progress.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/summary.hpp"
+#include "coordinator/synthetic_checkpoint.hpp"
 #include "sharding/agreement.hpp"
 #include "sharding/mpi_check.hpp"
 
@@ -34,9 +35,15 @@ void print_error(const std::string& line) {
   std::fflush(stderr);
 }
 
-/// Ends all ranks: the others may be waiting for this one. Where several fail at once, the lowest
-/// speaks first and ends the rest before they repeat it.
-[[noreturn]] void abort_all(int rank, ExitCode code, const std::string& text) {
+/// Tells of a failure that only this rank knows of. Other ranks may be waiting for this one: they
+/// are ended, and this does not return. Where several fail at once, the lowest speaks first and
+/// ends the rest before they repeat it. Returns what the process exits with.
+int fail_alone(const Control& control, ExitCode code, const std::string& text) {
+  if (control.size() == 1) {
+    print_error(text);
+    return static_cast<int>(code);
+  }
+  const int rank = control.rank();
   std::this_thread::sleep_for(std::chrono::milliseconds(std::min(100 * rank, 2000)));
   print_error(fmt::format("rank {}: {}", rank, text));
   MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
@@ -61,14 +68,23 @@ void plan(const CommandLine& line, const Control& control) {
   run_agreed(control, [&] { job = read_job(line.subject, line.job); });
   const Inputs inputs = read_inputs(job, control);
   const Workload work = inputs.workload(job.runtime.microbatch);
-  // Ranks that are only thought of are thought of on this host.
-  const std::uint64_t budget = memory_budget(job, line.ranks.value_or(control.ranks_on_host()));
   run_agreed(control, [&] {
+    // Ranks that are only thought of are thought of on this host.
+    const std::uint64_t budget = memory_budget(job, *open_backend(job, control),
+                                               line.ranks.value_or(control.ranks_on_host()));
     open_checkpoint(job, inputs.config);
     const Plan plan = make_plan(inputs.config, work, job.partition.mode,
                                 line.ranks.value_or(control.size()), budget);
     if (control.rank() == 0) fmt::print("{}", describe_plan(plan, inputs.config, work, budget));
   });
+}
+
+void synth(const CommandLine& line, const Control& control) {
+  const auto progress =
+      make_progress(control.rank() == 0 ? resolve_progress("auto") : ProgressKind::none);
+  write_synthetic_checkpoint({line.config, line.seed, line.subject}, threads_per_rank(control),
+                             control, *progress);
+  if (control.rank() == 0) fmt::print("{}\n", line.subject);
 }
 
 int run_on_ranks(const CommandLine& line) {
@@ -77,16 +93,17 @@ int run_on_ranks(const CommandLine& line) {
   try {
     if (line.command == "run") run(line, control);
     if (line.command == "plan") plan(line, control);
+    if (line.command == "synth") synth(line, control);
     return static_cast<int>(ExitCode::done);
   } catch (const AgreedError& error) {
     if (control.rank() == 0) print_error(error.what());
     return static_cast<int>(error.code());
   } catch (const Error& error) {
-    abort_all(control.rank(), error.code(), error.what());
+    return fail_alone(control, error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    abort_all(control.rank(), ExitCode::failed, "out of memory");
+    return fail_alone(control, ExitCode::failed, "out of memory");
   } catch (const std::exception& error) {
-    abort_all(control.rank(), ExitCode::failed, error.what());
+    return fail_alone(control, ExitCode::failed, error.what());
   }
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <optional>
 #include <stdexcept>
@@ -13,36 +14,46 @@
 #include "coordinator/result_builder.hpp"
 #include "coordinator/scale_policy.hpp"
 #include "jobs/atomic_file.hpp"
+#include "jobs/error.hpp"
 #include "jobs/result_writer.hpp"
+#include "kernels/cuda/cuda_backend.hpp"
 #include "sharding/agreement.hpp"
 #include "worker/shard_worker.hpp"
 
 namespace fp8cal {
 namespace {
 
-int own_threads(const Job& job, const Control& control) {
-  if (job.runtime.threads) return *job.runtime.threads;
-  // mpirun may have bound this rank to its share of the cores already.
-  const int allowed = static_cast<int>(std::thread::hardware_concurrency());
-  const int share = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) / control.ranks_on_host();
-  return std::max(1, std::min(allowed, share));
+/// What perplexity is measured for.
+std::vector<std::string> variants_of(const Job& job) {
+  std::vector<std::string> variants = {"bf16"};
+  variants.insert(variants.end(), job.scales.recipes.begin(), job.scales.recipes.end());
+  return variants;
 }
 
-/// A backend that this build lacks is a bad value of the key that asks for it.
-std::unique_ptr<Backend> open_backend(const Job& job, const Control& control) {
-  try {
-    return make_backend({job.runtime.backend, own_threads(job, control)});
-  } catch (const std::invalid_argument& error) {
-    throw Error(ExitCode::bad_input, fmt::format("runtime.backend: {}", error.what()));
+/// Throws where a log-likelihood of this rank's windows is infinite or NaN. nll: [windows,
+/// predictions], or empty.
+void check_finite(const std::string& variant, const std::vector<float>& nll, const RankPlan& rank) {
+  for (std::size_t i = 0; i < nll.size(); ++i) {
+    if (std::isfinite(nll[i])) continue;
+    const std::size_t predictions = nll.size() / rank.evaluation.count;
+    throw Error(ExitCode::failed,
+                fmt::format("{}: evaluation window {}: token {}: expected a finite log-likelihood, "
+                            "found {}",
+                            variant, rank.evaluation.first + i / predictions, i % predictions,
+                            std::fabs(nll[i])));
   }
 }
 
 /// The job's work on this rank, chunk by chunk. Returns this rank's layers.
-std::vector<LayerStatistics> compute(ShardWorker& worker, const Job& job, const Control& control) {
+std::vector<LayerStatistics> compute(ShardWorker& worker, const Job& job, const RankPlan& rank,
+                                     const Control& control) {
   std::vector<LayerStatistics> layers;
   for (std::size_t chunk = 0; chunk < worker.chunks(); ++chunk) {
     run_agreed(control, [&] { worker.load(chunk); });
     std::vector<LayerStatistics> statistics = worker.calibrate();
+    run_agreed(control, [&] {
+      for (const LayerStatistics& one : statistics) check_finite(one);
+    });
     worker.evaluate_bf16();
     for (const std::string& name : job.scales.recipes) {
       std::vector<LayerScales> scales;
@@ -51,6 +62,11 @@ std::vector<LayerStatistics> compute(ShardWorker& worker, const Job& job, const 
       }
       worker.evaluate(name, scales);
     }
+    run_agreed(control, [&] {
+      for (const std::string& variant : variants_of(job)) {
+        check_finite(variant, worker.nll(variant), rank);
+      }
+    });
     std::move(statistics.begin(), statistics.end(), std::back_inserter(layers));
   }
   return layers;
@@ -77,9 +93,7 @@ void collect_layers(const std::vector<LayerStatistics>& own, const RankPlan& ran
 /// On rank 0: the NLLs of all windows. Ranks follow one another in the order of their windows.
 void collect_perplexity(ShardWorker& worker, const Job& job, const Control& control,
                         Result& result) {
-  std::vector<std::string> variants = {"bf16"};
-  variants.insert(variants.end(), job.scales.recipes.begin(), job.scales.recipes.end());
-  for (const std::string& variant : variants) {
+  for (const std::string& variant : variants_of(job)) {
     const std::vector<float>& own = worker.nll(variant);
     Perplexity perplexity;
     perplexity.windows = result.evaluation.windows();
@@ -105,11 +119,28 @@ std::string collect_weights_digest(const ShardWorker& worker, const Control& con
 
 }  // namespace
 
-std::uint64_t memory_budget(const Job& job, int ranks_on_host) {
+int threads_per_rank(const Control& control) {
+  // mpirun may have bound this rank to its share of the cores already.
+  const int allowed = static_cast<int>(std::thread::hardware_concurrency());
+  const int share = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) / control.ranks_on_host();
+  return std::max(1, std::min(allowed, share));
+}
+
+std::uint64_t memory_budget(const Job& job, const Backend& backend, int ranks_on_host) {
   if (job.runtime.device_memory) return *job.runtime.device_memory;
-  const auto pages = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES));
-  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  return pages * page / 10 * 8 / static_cast<std::uint64_t>(ranks_on_host);
+  if (backend.name() != "cpu") return backend.memory_bytes() / 10 * 9;
+  return backend.memory_bytes() / 10 * 8 / static_cast<std::uint64_t>(ranks_on_host);
+}
+
+std::unique_ptr<Backend> open_backend(const Job& job, const Control& control) {
+  const int devices = cuda_device_count();
+  try {
+    return make_backend({.name = job.runtime.backend,
+                         .threads = job.runtime.threads.value_or(threads_per_rank(control)),
+                         .device = devices > 0 ? control.rank_on_host() % devices : 0});
+  } catch (const std::invalid_argument& error) {
+    throw Error(ExitCode::bad_input, fmt::format("runtime.backend: {}", error.what()));
+  }
 }
 
 std::vector<std::string> protocol_warnings(const Job& job) {
@@ -142,14 +173,14 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
   std::optional<Checkpoint> checkpoint;
   std::unique_ptr<Backend> backend;
   run_agreed(control, [&] {
-    outcome.plan = make_plan(inputs.config, work, job.partition.mode, control.size(),
-                             memory_budget(job, control.ranks_on_host()));
-    checkpoint = open_checkpoint(job, inputs.config);
     backend = open_backend(job, control);
+    outcome.plan = make_plan(inputs.config, work, job.partition.mode, control.size(),
+                             memory_budget(job, *backend, control.ranks_on_host()));
+    checkpoint = open_checkpoint(job, inputs.config);
   });
   const Plan& plan = outcome.plan;
   const RankPlan& rank = plan.ranks[static_cast<std::size_t>(control.rank())];
-  Groups groups = make_groups(world, plan, backend->name());
+  Groups groups = make_groups(world, plan, *backend);
   facts.places = control.gather(where_this_rank_runs(backend->device()));
 
   std::optional<ShardWorker> worker;
@@ -157,7 +188,7 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
     worker.emplace(ShardContext{*backend, groups, inputs.config, work, plan, rank, *checkpoint,
                                 inputs.calibration, inputs.evaluation, progress});
   });
-  const std::vector<LayerStatistics> layers = compute(*worker, job, control);
+  const std::vector<LayerStatistics> layers = compute(*worker, job, rank, control);
 
   Result& result = outcome.result;
   result.calibration = inputs.calibration;

@@ -12,34 +12,6 @@
 namespace fp8cal {
 namespace {
 
-/// A file descriptor; closed without a check where close() was not called.
-class Descriptor {
- public:
-  Descriptor(const std::filesystem::path& path, int flags)
-      : fd_(::open(path.c_str(), flags, 0666)) {
-    const bool is_folder = (flags & O_DIRECTORY) != 0;
-    if (fd_ < 0) {
-      throw system_error(path.string(), is_folder ? "open the folder" : "open for writing", errno);
-    }
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
-  int fd() const { return fd_; }
-  /// Network file systems report a full disk only here. On Linux EINTR closes all the same.
-  void close(const std::filesystem::path& path) {
-    if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) {
-      throw system_error(path.string(), "close", errno);
-    }
-  }
-
- private:
-  int fd_;
-};
-
 std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
@@ -50,32 +22,6 @@ std::filesystem::path partial_name(const std::filesystem::path& path) {
 
 constexpr int kCreate = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
 constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-
-/// Removes a file at the end of a scope, unless kept.
-class Removal {
- public:
-  explicit Removal(std::filesystem::path path) : path_(std::move(path)) {}
-  Removal(const Removal&) = delete;
-  Removal& operator=(const Removal&) = delete;
-  ~Removal() {
-    if (!path_.empty()) ::unlink(path_.c_str());
-  }
-  void keep() { path_.clear(); }
-
- private:
-  std::filesystem::path path_;
-};
-
-void write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written > 0) {
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    } else if (written == 0 || errno != EINTR) {
-      throw system_error(path.string(), "write", written == 0 ? ENOSPC : errno);
-    }
-  }
-}
 
 void sync(int fd, const std::filesystem::path& path) {
   while (::fsync(fd) != 0) {
@@ -93,22 +39,57 @@ void sync_folder(int fd, const std::filesystem::path& path) {
 
 }  // namespace
 
+PartialFile::PartialFile(const std::filesystem::path& path)
+    : path_(path), partial_(partial_name(path)) {
+  // Opened first: a folder that cannot be synced must fail before the rename, not after.
+  const std::filesystem::path folder = folder_of(path);
+  folder_ = ::open(folder.c_str(), kFolder);
+  if (folder_ < 0) throw system_error(folder.string(), "open the folder", errno);
+  file_ = ::open(partial_.c_str(), kCreate, 0666);
+  if (file_ < 0) {
+    const int error = errno;
+    ::close(folder_);
+    throw system_error(partial_.string(), "open for writing", error);
+  }
+}
+
+PartialFile::~PartialFile() {
+  if (file_ >= 0) ::close(file_);
+  if (!committed_) ::unlink(partial_.c_str());
+  ::close(folder_);
+}
+
+void PartialFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written > 0) {
+      bytes = bytes.subspan(static_cast<std::size_t>(written));
+      offset += static_cast<std::uint64_t>(written);
+    } else if (written == 0 || errno != EINTR) {
+      throw system_error(path_.string(), "write", written == 0 ? ENOSPC : errno);
+    }
+  }
+}
+
+void PartialFile::commit(const std::function<void(const std::filesystem::path&)>& verify) {
+  sync(file_, path_);
+  // Network file systems report a full disk only here. On Linux EINTR closes all the same.
+  if (::close(std::exchange(file_, -1)) != 0 && errno != EINTR) {
+    throw system_error(path_.string(), "close", errno);
+  }
+  if (verify) verify(partial_);
+  if (::rename(partial_.c_str(), path_.c_str()) != 0) {
+    throw system_error(path_.string(), "rename the finished file", errno);
+  }
+  committed_ = true;
+  sync_folder(folder_, path_);
+}
+
 void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
                       const std::function<void(const std::filesystem::path&)>& verify) {
-  const std::filesystem::path partial = partial_name(path);
-  // Opened first: a folder that cannot be synced must fail before the rename, not after.
-  const Descriptor folder(folder_of(path), kFolder);
-  Descriptor file(partial, kCreate);
-  Removal removal(partial);
-  write_all(file.fd(), bytes, path);
-  sync(file.fd(), path);
-  file.close(path);
-  if (verify) verify(partial);
-  if (::rename(partial.c_str(), path.c_str()) != 0) {
-    throw system_error(path.string(), "rename the finished file", errno);
-  }
-  removal.keep();
-  sync_folder(folder.fd(), path);
+  PartialFile file(path);
+  file.write_at(0, bytes);
+  file.commit(verify);
 }
 
 void check_writable(const std::filesystem::path& path) {
@@ -118,10 +99,7 @@ void check_writable(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!path.has_filename() || std::filesystem::is_directory(path, ignored)) refuse("a folder");
   try {
-    const std::filesystem::path partial = partial_name(path);
-    const Descriptor folder(folder_of(path), kFolder);
-    const Descriptor file(partial, kCreate);
-    const Removal removal(partial);
+    const PartialFile file(path);
   } catch (const Error& error) {
     refuse(error.what());
   }

@@ -1,16 +1,40 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <span>
 
 namespace fp8cal {
 
-/// Replaces the file at `path` by `bytes` so that a crash at any moment leaves the old file or the
-/// new one: writes and fsyncs `path`.partial in the same folder, calls `verify` with that name,
-/// renames it, fsyncs the folder. On any failure removes `path`.partial; throws Error naming the
-/// path and the reason (exit code 1), or what `verify` threw.
+/// A file that replaces the one at its path when it is complete, so that a crash at any moment
+/// leaves the old file or the new one. Until then it is `path`.partial, in the same folder. Errors
+/// name the path and the reason (exit code 1).
+class PartialFile {
+ public:
+  explicit PartialFile(const std::filesystem::path& path);
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
+  /// Removes what was not committed.
+  ~PartialFile();
+
+  /// Writes all of `bytes`. Threads may write different places at once.
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+
+  /// Flushes to disk, calls `verify` with the partial name, renames, flushes the folder. What
+  /// `verify` throws passes through, and the file is removed.
+  void commit(const std::function<void(const std::filesystem::path&)>& verify = {});
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path partial_;
+  int folder_ = -1;
+  int file_ = -1;
+  bool committed_ = false;
+};
+
+/// Replaces the file at `path` by `bytes`, as PartialFile does.
 void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
                       const std::function<void(const std::filesystem::path&)>& verify = {});
 

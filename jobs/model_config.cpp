@@ -163,7 +163,10 @@ void read_rope(const json& config, const std::string& where, ModelConfig& model)
 }  // namespace
 
 ModelConfig read_model_config(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / "config.json";
+  return read_model_config_file(folder / "config.json");
+}
+
+ModelConfig read_model_config_file(const std::filesystem::path& path) {
   const std::string where = path.string();
   const json config = read_json_file(path, kMaxConfigBytes);
   check_architecture(config, where);

@@ -41,4 +41,7 @@ struct ModelConfig {
 /// other rope types, quantized checkpoints, sliding windows, ...).
 ModelConfig read_model_config(const std::filesystem::path& folder);
 
+/// The same from a file of any name.
+ModelConfig read_model_config_file(const std::filesystem::path& path);
+
 }  // namespace fp8cal

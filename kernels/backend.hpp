@@ -47,8 +47,11 @@ class Backend {
   virtual std::string name() const = 0;
   /// What computes, for the record: CPU or GPU model, instruction set, number of threads.
   virtual std::string device() const = 0;
+  /// All memory of the device, in bytes; of the host for the cpu backend.
+  virtual std::uint64_t memory_bytes() const = 0;
 
   virtual Buffer allocate(std::size_t bytes) = 0;
+  /// `host` may be read until `synchronize` returns: leave it unchanged for so long.
   virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
   virtual void fill_zero(void* device, std::size_t bytes) = 0;
@@ -74,8 +77,8 @@ class Backend {
   virtual void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) = 0;
 
   /// Causal grouped-query attention within sequences of `sequence_length` rows. Scores and softmax
-  /// in f32 with scale 1 / sqrt(head_dim); normalised probabilities are rounded to bf16 before they
-  /// multiply v. q, out [tokens, q_heads * head_dim]; k, v [tokens, kv_heads * head_dim]; all bf16.
+  /// in f32 with scale 1 / sqrt(head_dim); probabilities are rounded to bf16 before they multiply v,
+  /// normalised before (cpu) or after (cuda). q, out [tokens, q_heads * head_dim]; k, v [tokens, kv_heads * head_dim]; all bf16.
   virtual void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                          std::size_t sequence_length, Matrix out) = 0;
 
@@ -132,9 +135,11 @@ class Backend {
 struct BackendOptions {
   std::string name = "auto";  ///< "cpu", "cuda" or "auto"
   int threads = 1;            ///< of the cpu backend
+  int device = 0;             ///< of the cuda backend: its ordinal among those that are visible
 };
 
-/// Throws std::invalid_argument where the backend is unknown or not compiled in.
+/// "auto" takes cuda where it is compiled in and a device is there, else cpu. Throws
+/// std::invalid_argument where the backend is unknown, not compiled in or without that device.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
 }  // namespace fp8cal

@@ -6,7 +6,9 @@
 namespace fp8cal {
 
 /// The data plane: device memory between the ranks of one group. Only gathers, maxima and integer
-/// sums, and messages: no operation here depends on the order in which ranks take part.
+/// sums, and messages: no operation here depends on the order in which ranks take part. Calls are
+/// ordered with those of the rank's backend, as on one stream: after its earlier ones and before
+/// its later ones. On GPUs they may return before the work is done.
 class Collectives {
  public:
   virtual ~Collectives() = default;
@@ -24,6 +26,10 @@ class Collectives {
 
   virtual void send(const void* data, std::size_t bytes, int to) = 0;
   virtual void receive(void* data, std::size_t bytes, int from) = 0;
+
+  /// Returns when all earlier work of this rank is done. Throws Error where another rank is gone or
+  /// does not answer, which a download alone would wait for in vain.
+  virtual void wait() = 0;
 };
 
 }  // namespace fp8cal

@@ -42,6 +42,7 @@ Control::Control(MPI_Comm communicator) {
   MPI_Comm host = MPI_COMM_NULL;
   FP8CAL_MPI(MPI_Comm_split_type(communicator_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &host));
   FP8CAL_MPI(MPI_Comm_size(host, &ranks_on_host_));
+  FP8CAL_MPI(MPI_Comm_rank(host, &rank_on_host_));
   FP8CAL_MPI(MPI_Comm_free(&host));
 }
 

@@ -18,8 +18,9 @@ class Control {
 
   int rank() const { return rank_; }
   int size() const { return size_; }
-  /// How many ranks share this rank's host.
+  /// How many ranks share this rank's host, and this one's number among them.
   int ranks_on_host() const { return ranks_on_host_; }
+  int rank_on_host() const { return rank_on_host_; }
 
   /// Rank 0's `bytes` on every rank.
   std::string broadcast(std::string bytes) const;
@@ -33,6 +34,7 @@ class Control {
   int rank_ = 0;
   int size_ = 1;
   int ranks_on_host_ = 1;
+  int rank_on_host_ = 0;
 };
 
 }  // namespace fp8cal

@@ -3,8 +3,8 @@
 #include <mpi.h>
 
 #include <memory>
-#include <string>
 
+#include "kernels/backend.hpp"
 #include "sharding/collectives.hpp"
 #include "sharding/plan.hpp"
 
@@ -17,8 +17,8 @@ struct Groups {
   std::unique_ptr<Collectives> pipeline;  ///< same slice and share, in stage order: hidden states
 };
 
-/// Collective over `world`, whose ranks are those of `plan`. backend: Backend::name(), which
-/// decides what carries the data.
-Groups make_groups(MPI_Comm world, const Plan& plan, const std::string& backend);
+/// Collective over `world`, whose ranks are those of `plan`. The backend decides what carries the
+/// data, and must outlive the groups.
+Groups make_groups(MPI_Comm world, const Plan& plan, const Backend& backend);
 
 }  // namespace fp8cal

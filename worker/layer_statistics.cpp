@@ -1,6 +1,28 @@
 #include "worker/layer_statistics.hpp"
 
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "jobs/error.hpp"
+
 namespace fp8cal {
+namespace {
+
+struct NamedSite {
+  Site site;
+  const char* name;
+};
+
+constexpr NamedSite kComputedOrder[kSites] = {{Site::qkv_input, "input of self_attn.q_proj"},
+                                              {Site::key, "self_attn.k"},
+                                              {Site::value, "self_attn.v"},
+                                              {Site::o_input, "input of self_attn.o_proj"},
+                                              {Site::gate_up_input, "input of mlp.gate_proj"},
+                                              {Site::down_input, "input of mlp.down_proj"}};
+
+}  // namespace
+
 Site input_site(LinearModule module) {
   switch (module) {
     case LinearModule::q:
@@ -32,6 +54,19 @@ std::size_t channels_of(Site site, const ModelConfig& config) {
       return config.kv_rows();
   }
   return 0;
+}
+
+void check_finite(const LayerStatistics& statistics) {
+  for (const NamedSite& tensor : kComputedOrder) {
+    const std::vector<float>& amax = statistics.at(tensor.site).sequence_amax;
+    for (std::size_t s = 0; s < amax.size(); ++s) {
+      if (std::isfinite(amax[s])) continue;
+      throw Error(ExitCode::failed,
+                  fmt::format("model.layers.{}: {}: calibration sequence {}: expected finite "
+                              "activations, found {}",
+                              statistics.layer, tensor.name, s, amax[s]));
+    }
+  }
 }
 
 std::string pack_statistics(const LayerStatistics& statistics) {

@@ -38,6 +38,10 @@ struct LayerStatistics {
   }
 };
 
+/// Throws Error (exit code 1) where an activation was infinite or NaN: names the layer, the first
+/// such tensor in the order in which a layer computes them, and the calibration sequence.
+void check_finite(const LayerStatistics& statistics);
+
 /// Bytes for another rank, and back.
 std::string pack_statistics(const LayerStatistics& statistics);
 LayerStatistics unpack_statistics(Unpacker& from);

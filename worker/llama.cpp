@@ -25,7 +25,6 @@ void Llama::embed(const std::uint32_t* ids, ConstMatrix table, Matrix x) {
   backend_.embed(ids, table, static_cast<std::uint32_t>(first_id), x);
   if (slices_.size() == 1) return;
   // A token's row is zero on every slice but one: the integer sum of the bits is that row.
-  backend_.synchronize();
   slices_.all_sum(static_cast<std::uint32_t*>(x.data), x.rows * x.cols / 2);
 }
 
@@ -141,7 +140,6 @@ void Llama::negative_log_likelihood(Matrix x, ConstMatrix final_norm, ConstMatri
                               own_partials + s * tokens * 3);
   }
   if (!whole) {
-    backend_.synchronize();
     slices_.all_gather(own_partials, workspace_.partials(),
                        own_slices * tokens * 3 * sizeof(float));
   }
@@ -155,7 +153,6 @@ Matrix Llama::own_part(Matrix whole) const {
 
 void Llama::gather(Matrix own, Matrix whole) {
   if (slices_.size() == 1) return;
-  backend_.synchronize();
   slices_.all_gather(own.data, workspace_.gathered(), own.rows * own.cols * size_of(own.dtype));
   backend_.interleave_columns(workspace_.gathered(), static_cast<std::size_t>(slices_.size()),
                               whole);

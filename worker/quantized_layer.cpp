@@ -37,6 +37,7 @@ Linear QuantizedLayer::quantize(Backend& backend, ConstMatrix weight, const Laye
     if (values.empty()) return {};
     buffers_.push_back(backend.allocate(values.size() * sizeof(float)));
     backend.upload(buffers_.back().data(), values.data(), values.size() * sizeof(float));
+    backend.synchronize();  // `values` may be gone next
     return {buffers_.back().as<float>(), values.size()};
   };
   Linear linear;
@@ -46,7 +47,6 @@ Linear QuantizedLayer::quantize(Backend& backend, ConstMatrix weight, const Laye
   const Matrix quantized =
       Matrix::dense(buffers_.back().data(), DType::e4m3, weight.rows, weight.cols);
   backend.quantize(weight, linear.weight_scale, quantized);
-  backend.synchronize();  // the host values that were uploaded end here
   linear.weight = quantized;
   return linear;
 }

@@ -3,9 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-
-#include "jobs/error.hpp"
 
 namespace fp8cal {
 namespace {
@@ -113,8 +110,8 @@ void ShardWorker::gather_weight_statistics(const LayerWeights& own, LayerStatist
     Buffer sent = backend.allocate(bytes);
     Buffer received = backend.allocate(bytes * parts);
     backend.upload(sent.data(), rows.data(), bytes);
-    backend.synchronize();
     slices.all_gather(sent.data(), received.data(), bytes);
+    slices.wait();
     std::vector<float>& whole = into.weights[m].channel_amax;
     whole.resize(rows.size() * parts);
     backend.download(whole.data(), received.data(), received.bytes());
@@ -188,7 +185,6 @@ Matrix ShardWorker::enter(Pass& pass, Range batch) {
                  Matrix::dense(embedding_.data(), DType::bf16, shard.rows.count, hidden), x);
   } else {
     Collectives& pipeline = *context_.groups.pipeline;
-    backend.synchronize();
     pipeline.receive(x.data, tokens * hidden * 2, pipeline.rank() - 1);
   }
   return x;
@@ -199,12 +195,12 @@ void ShardWorker::leave(Pass& pass, Range batch, Matrix x, std::vector<float>* n
   Backend& backend = context_.backend;
   const std::size_t bytes = x.rows * x.cols * 2;
   if (chunk_ + 1 < chunks()) {
+    wait_for_ranks();
     pass.hidden.resize(pass.sequences.count * pass.windows->sequence_length * x.cols);
     backend.download(pass.hidden.data() + batch.first * pass.windows->sequence_length * x.cols,
                      x.data, bytes);
   } else if (!context_.rank.predicts) {
     Collectives& pipeline = *context_.groups.pipeline;
-    backend.synchronize();
     pipeline.send(x.data, bytes, pipeline.rank() + 1);
   } else if (pass.scored) {
     score(pass, batch, x, *nll);
@@ -218,7 +214,6 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x, std::vector<flo
       pass.windows->tokens.data() + (pass.sequences.first + batch.first) * length;
   const std::vector<std::uint32_t> targets = targets_of(ids, x.rows, length);
   backend.upload(targets_.data(), targets.data(), targets.size() * sizeof(std::uint32_t));
-  backend.synchronize();
 
   const WeightShard shard =
       head_shard(context_.config, context_.plan.grid.tensor, context_.rank.slice);
@@ -226,21 +221,21 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x, std::vector<flo
   llama_.negative_log_likelihood(x, Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
                                  Matrix::dense(head.data(), DType::bf16, shard.rows.count, x.cols),
                                  targets_.as<std::uint32_t>(), nll_device_.as<float>());
+  wait_for_ranks();
+  backend.synchronize();  // the host targets end here
   if (context_.rank.slice != 0) return;
 
   std::vector<float> scored(x.rows);
   backend.download(scored.data(), nll_device_.data(), scored.size() * sizeof(float));
   for (std::size_t t = 0; t < scored.size(); ++t) {
-    if (targets[t] == kNoTarget) continue;
-    if (!std::isfinite(scored[t])) {
-      throw Error(
-          ExitCode::failed,
-          fmt::format("evaluation window {}: token {}: expected a finite log-likelihood, "
-                      "found {}",
-                      pass.sequences.first + batch.first + t / length, t % length, scored[t]));
-    }
-    nll.push_back(scored[t]);
+    if (targets[t] != kNoTarget) nll.push_back(scored[t]);
   }
+}
+
+/// Before a download, which does not notice that another rank is gone.
+void ShardWorker::wait_for_ranks() {
+  context_.groups.slices->wait();
+  context_.groups.pipeline->wait();
 }
 
 std::vector<const Layer*> ShardWorker::bf16_layers() const {

@@ -52,7 +52,7 @@ class ShardWorker {
   void evaluate(const std::string& recipe, const std::vector<LayerScales>& scales);
 
   /// This rank's NLLs of a variant ("bf16" or a recipe), [own windows, predictions]; empty but on
-  /// slice 0 of the last stage.
+  /// slice 0 of the last stage, and before its last chunk. May hold infinities and NaNs.
   const std::vector<float>& nll(const std::string& variant) { return nll_[variant]; }
 
   const WeightLeaves& leaves() const { return loader_.leaves(); }
@@ -74,6 +74,7 @@ class ShardWorker {
   Matrix enter(Pass& pass, Range batch);
   void leave(Pass& pass, Range batch, Matrix x, std::vector<float>* nll);
   void score(const Pass& pass, Range batch, Matrix x, std::vector<float>& nll);
+  void wait_for_ranks();
   std::vector<const Layer*> bf16_layers() const;
   std::vector<LayerStatistics> merged_statistics(StatisticsObserver& observer);
   void gather_weight_statistics(const LayerWeights& own, LayerStatistics& into);

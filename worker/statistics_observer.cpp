@@ -1,33 +1,6 @@
 #include "worker/statistics_observer.hpp"
 
-#include <fmt/format.h>
-
-#include <bit>
-#include <cmath>
-
-#include "jobs/error.hpp"
-
 namespace fp8cal {
-namespace {
-
-constexpr const char* kSiteNames[kSites] = {"input of self_attn.q_proj",
-                                            "input of self_attn.o_proj",
-                                            "input of mlp.gate_proj",
-                                            "input of mlp.down_proj",
-                                            "self_attn.k",
-                                            "self_attn.v"};
-
-void check_finite(const ActivationStatistics& statistics, std::size_t layer, std::size_t site) {
-  for (std::size_t s = 0; s < statistics.sequence_amax.size(); ++s) {
-    if (std::isfinite(statistics.sequence_amax[s])) continue;
-    throw Error(ExitCode::failed,
-                fmt::format("model.layers.{}: {}: calibration sequence {}: expected finite "
-                            "activations, found {}",
-                            layer, kSiteNames[site], s, statistics.sequence_amax[s]));
-  }
-}
-
-}  // namespace
 
 StatisticsObserver::StatisticsObserver(Backend& backend, const ModelConfig& config, Range layers,
                                        std::size_t sequences, int slices, int slice)
@@ -66,9 +39,9 @@ void StatisticsObserver::observe(std::size_t layer, Site site, ConstMatrix x) {
 
 void StatisticsObserver::merge(Collectives& group) {
   if (group.size() == 1) return;
-  backend_.synchronize();
   group.all_sum(histograms_.as<std::uint64_t>(), histograms_.bytes() / sizeof(std::uint64_t));
   group.all_max(maxima_.as<std::uint32_t>(), maxima_.bytes() / sizeof(std::uint32_t));
+  group.wait();
 }
 
 void StatisticsObserver::download(LayerStatistics& into) const {
@@ -86,7 +59,6 @@ void StatisticsObserver::download(LayerStatistics& into) const {
                       statistics.channel_amax.size() * sizeof(float));
     backend_.download(statistics.sequence_amax.data(), from.sequence_amax,
                       statistics.sequence_amax.size() * sizeof(float));
-    check_finite(statistics, into.layer, s);
   }
 }
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/cpu/aligned_array.hpp"
-#include "kernels/cpu/checks.hpp"
+#include "kernels/checks.hpp"
 
 namespace fp8cal {
 namespace {

@@ -1,5 +1,7 @@
 #include "kernels/cpu/cpu_backend.hpp"
 
+#include <unistd.h>
+
 #include <cstring>
 #include <fstream>
 #include <new>
@@ -34,6 +36,10 @@ class CpuBackend final : public Backend {
   std::string device() const override {
     return cpu_model() + ", " + context_.kernels.name + ", " + std::to_string(pool_.threads()) +
            (pool_.threads() == 1 ? " thread" : " threads");
+  }
+  std::uint64_t memory_bytes() const override {
+    return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+           static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   }
 
   Buffer allocate(std::size_t bytes) override {

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "kernels/cpu/checks.hpp"
+#include "kernels/checks.hpp"
 
 namespace fp8cal {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/cpu/aligned_array.hpp"
-#include "kernels/cpu/checks.hpp"
+#include "kernels/checks.hpp"
 
 namespace fp8cal {
 namespace {

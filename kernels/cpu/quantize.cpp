@@ -1,6 +1,6 @@
 #include "kernels/cpu/quantize.hpp"
 
-#include "kernels/cpu/checks.hpp"
+#include "kernels/checks.hpp"
 #include "kernels/float_formats.hpp"
 
 namespace fp8cal {

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "kernels/cpu/checks.hpp"
+#include "kernels/checks.hpp"
 
 namespace fp8cal {
 namespace {

@@ -98,7 +98,7 @@ def write_tensors(file, tensors):
 
 
 def change_tensors(file, changes):
-    """Rewrites a safetensors file; changes: {name: (dtype, shape, bytes), or None to leave it out}."""
+    """Rewrites a safetensors file; changes: {name: (dtype, shape, bytes), or None to drop it}."""
     tensors = read_tensors(file) | changes
     write_tensors(file, {name: tensor for name, tensor in tensors.items() if tensor is not None})
 

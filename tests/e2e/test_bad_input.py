@@ -231,7 +231,8 @@ class JobTest(harness.RefusalTest):
             found = value.split(",")[0]
             arguments = ["run", *self.job(**{f"{section}__{name}": value})]
             self.refuse(arguments, [f"{key}: ", expected, f"found '{found}'"], ranks=(1,))
-        self.refuse(["run", *self.job(calibration__samples=-1)], ["calibration.samples"], ranks=(2,))
+        self.refuse(["run", *self.job(calibration__samples=-1)], ["calibration.samples"],
+                    ranks=(2,))
 
     def test_repeated_recipe(self):
         options = ["--scales.recipe", "fp8-dynamic", "--scales.recipe", "fp8-dynamic"]
@@ -268,7 +269,8 @@ class JobTest(harness.RefusalTest):
         self.refuse(["run", missing], [f"{missing}: ", "expected a file", "found nothing"])
         self.refuse(["run", self.folder], [f"{self.folder}: ", "found a folder"], ranks=(1,))
         file = self.write_job("this is no line of a job file")
-        self.refuse(["run", file], [f"{file}: not a job file", "key = value", "found 'this is no line"], ranks=(1,))
+        self.refuse(["run", file], [f"{file}: not a job file", "key = value",
+                                    "found 'this is no line of a job file'"], ranks=(1,))
 
     def test_command_line(self):
         self.refuse(["rum"], ["unknown command", "one of", "perhaps 'run'", "found 'rum'"])

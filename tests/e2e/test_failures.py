@@ -1,4 +1,4 @@
-"""What fails while a job runs: a rank that dies, a crash at any moment, activations that overflow."""
+"""What fails while a job runs: a rank that dies, a crash at any moment, numbers that overflow."""
 
 import os
 import pathlib
@@ -59,7 +59,8 @@ class Run:
 
     def __exit__(self, *_):
         if self.process.poll() is None:
-            self.process.kill()
+            for process in [self.process.pid, *ranks_of(self.process.pid).values()]:
+                os.kill(process, signal.SIGKILL)
             self.process.wait()
 
     def wait_for(self, text, seconds=60):
@@ -75,10 +76,12 @@ class DeadRankTest(harness.RefusalTest):
     RANKS = 4
 
     def long_job(self, mode):
-        """Calibrates for many seconds."""
+        """Calibrates on two million tokens."""
+        dataset = self.folder / "tokens.u32"
+        dataset.write_bytes((np.arange(4096 * 512, dtype="<u4") % 1000).tobytes())
         return harness.small_job(
-            self.result, partition__mode=mode, calibration__samples=1100,
-            evaluation__sequence_length=512, evaluation__windows="all", runtime__threads=1,
+            self.result, partition__mode=mode, calibration__dataset=dataset,
+            calibration__samples=4096, calibration__sequence_length=512, runtime__threads=1,
             runtime__progress="lines")
 
     def kill_rank(self, victim, mode):
@@ -131,7 +134,7 @@ class CrashTest(harness.RefusalTest):
         old, replaced = self.result.read_bytes(), 0
         for _ in range(self.KILLS):
             delay = generator.uniform(0.2, 1.3) * duration
-            with Run(keys, 1, self.folder / "log") as run:
+            with Run(keys, 1, self.folder / "log"):
                 time.sleep(delay)
             new = self.result.read_bytes()
             if new != old:

@@ -60,7 +60,7 @@ TEST(Groups, FollowTheGrid) {
                      : ranks == 2 ? "tensor"
                                   : "auto";
   const Plan plan = make_plan(config, work, mode, ranks, std::uint64_t{1} << 40);
-  const Groups groups = make_groups(MPI_COMM_WORLD, plan, "cpu");
+  const Groups groups = make_groups(MPI_COMM_WORLD, plan, *make_backend({"cpu", 1}));
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   const RankPlan& own = plan.ranks[static_cast<std::size_t>(rank)];

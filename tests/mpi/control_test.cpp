@@ -32,6 +32,7 @@ TEST(Control, BroadcastsBytesThatHoldZeros) {
 TEST(Control, KnowsItsHost) {
   const Control control(MPI_COMM_WORLD);
   EXPECT_EQ(control.ranks_on_host(), control.size());
+  EXPECT_EQ(control.rank_on_host(), control.rank());
   EXPECT_EQ(control.max(control.rank()), control.size() - 1);
 }
 

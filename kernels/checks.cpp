@@ -1,4 +1,4 @@
-#include "kernels/cpu/checks.hpp"
+#include "kernels/checks.hpp"
 
 #include <stdexcept>
 

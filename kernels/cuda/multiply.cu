@@ -1,0 +1,132 @@
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "kernels/checks.hpp"
+#include "kernels/cuda/cublaslt_check.hpp"
+#include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/multiply.hpp"
+#include "kernels/cuda/scale_vector.hpp"
+
+namespace fp8cal {
+namespace {
+
+constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;  // NVIDIA's advice for Hopper
+constexpr std::size_t kFp8Bytes = 16;  // what FP8 tensor cores load at once
+constexpr std::size_t kFirstScales = 1 << 16;
+
+bool starts_at_multiple(const void* data, std::size_t bytes) {
+  return reinterpret_cast<std::uintptr_t>(data) % bytes == 0;
+}
+
+bool current_device_has_fp8() {
+  int device = 0, major = 0, minor = 0;
+  FP8CAL_CUDA(cudaGetDevice(&device));
+  FP8CAL_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  FP8CAL_CUDA(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
+  return major * 10 + minor >= 89;
+}
+
+/// True where the result is already there: nothing to write, or sums over nothing.
+bool is_trivial(cudaStream_t stream, std::size_t depth, const Matrix& out) {
+  if (out.rows == 0 || out.cols == 0) return true;
+  if (depth > 0) return false;
+  const std::size_t row_bytes = out.cols * size_of(out.dtype);
+  const std::size_t pitch = out.rows > 1 ? out.stride * size_of(out.dtype) : row_bytes;
+  FP8CAL_CUDA(cudaMemset2DAsync(out.data, pitch, 0, row_bytes, out.rows, stream));
+  return true;
+}
+
+void expect_loadable(const char* stride_name, const char* data_name, const ConstMatrix& matrix) {
+  if (matrix.rows > 1)
+    expect_multiple(stride_name, matrix.stride * size_of(matrix.dtype), kFp8Bytes);
+  expect_multiple(data_name, reinterpret_cast<std::uintptr_t>(matrix.data), kFp8Bytes);
+}
+
+/// cuBLASLt's conditions for FP8 products.
+void expect_fp8_product(const ConstMatrix& x, const ConstMatrix& weight, const Matrix& out) {
+  if (x.dtype == DType::e5m2 && weight.dtype == DType::e5m2) {
+    throw std::invalid_argument(
+        "multiply_scaled: expected e4m3 for x or weight, found e5m2 for both");
+  }
+  expect_multiple("multiply_scaled: K, columns of x and weight", x.cols, kFp8Bytes);
+  expect_multiple("multiply_scaled: N, rows of weight", weight.rows, kFp8Bytes);
+  expect_loadable("multiply_scaled: bytes between rows of x", "multiply_scaled: address of x", x);
+  expect_loadable("multiply_scaled: bytes between rows of weight",
+                  "multiply_scaled: address of weight", weight);
+  expect_loadable("multiply_scaled: bytes between rows of out", "multiply_scaled: address of out",
+                  out);
+}
+
+}  // namespace
+
+void CudaMultiply::DestroyHandle::operator()(cublasLtHandle_t handle) const noexcept {
+  static_cast<void>(cublasLtDestroy(handle));
+}
+
+CudaMultiply::CudaMultiply()
+    : workspace_(allocate_device_memory(kWorkspaceBytes)), has_fp8_(current_device_has_fp8()) {
+  cublasLtHandle_t handle = nullptr;
+  FP8CAL_CUBLASLT(cublasLtCreate(&handle));
+  handle_.reset(handle);
+}
+
+void CudaMultiply::multiply(cudaStream_t stream, ConstMatrix x, ConstMatrix weight, Matrix out) {
+  expect_matrix("multiply: x", x, x.rows, x.cols);
+  expect_matrix("multiply: weight", weight, weight.rows, x.cols);
+  expect_matrix("multiply: out", out, x.rows, weight.rows);
+  if (is_trivial(stream, x.cols, out)) return;
+  run(stream, ProductKey::of(x, weight, out, ScaleMode::none),
+      {x.data, weight.data, out.data, nullptr, nullptr});
+}
+
+void CudaMultiply::multiply_scaled(cudaStream_t stream, ConstMatrix x, Scales x_scale,
+                                   ConstMatrix weight, Scales weight_scale, Matrix out) {
+  expect_fp8("multiply_scaled: x", x, x.rows, x.cols);
+  expect_fp8("multiply_scaled: weight", weight, weight.rows, x.cols);
+  expect_matrix("multiply_scaled: out", out, x.rows, weight.rows);
+  expect_scales("multiply_scaled: x_scale", x_scale, x.rows);
+  expect_scales("multiply_scaled: weight_scale", weight_scale, weight.rows);
+  if (is_trivial(stream, x.cols, out)) return;
+  if (!has_fp8_) {
+    throw std::runtime_error(
+        "multiply_scaled: expected a GPU with FP8 tensor cores (compute capability 8.9 or more)");
+  }
+  expect_fp8_product(x, weight, out);
+
+  const bool vectors = x_scale.count != 1 || weight_scale.count != 1;
+  ProductOperands operands{x.data, weight.data, out.data, x_scale.data, weight_scale.data};
+  if (vectors) {
+    const std::size_t x_room = (x.rows + 63) / 64 * 64;
+    reserve_scales(x_room + weight.rows);
+    float* room = static_cast<float*>(scales_.get());
+    const auto as_vector = [&](Scales scales, std::size_t count, float* into) {
+      if (scales.count == count && starts_at_multiple(scales.data, kFp8Bytes)) return scales.data;
+      cuda_spread_scales(stream, scales, count, into);
+      return static_cast<const float*>(into);
+    };
+    operands.x_scale = as_vector(x_scale, x.rows, room);
+    operands.weight_scale = as_vector(weight_scale, weight.rows, room + x_room);
+  }
+  run(stream, ProductKey::of(x, weight, out, vectors ? ScaleMode::vectors : ScaleMode::scalars),
+      operands);
+}
+
+void CudaMultiply::run(cudaStream_t stream, const ProductKey& key,
+                       const ProductOperands& operands) {
+  const ProductContext context{handle_.get(), workspace_.get(), kWorkspaceBytes, stream};
+  auto found = plans_.find(key);
+  if (found == plans_.end()) {
+    found = plans_.emplace(key, ProductPlan(context, key, operands)).first;
+  }
+  found->second.run(context, operands);
+}
+
+void CudaMultiply::reserve_scales(std::size_t count) {
+  if (count <= scales_count_) return;
+  const std::size_t room = std::max({count, 2 * scales_count_, kFirstScales});
+  scales_ = allocate_device_memory(room * sizeof(float));
+  scales_count_ = room;
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,188 @@
+#include <cuda_fp8.h>
+
+#include "kernels/checks.hpp"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/magnitude.cuh"
+#include "kernels/cuda/pack.cuh"
+#include "kernels/cuda/quantize.cuh"
+#include "kernels/cuda/reduce.cuh"
+#include "kernels/float_formats.hpp"
+
+namespace fp8cal {
+namespace {
+
+using Bf16 = std::uint16_t;
+
+/// The code of a NaN quotient. A GPU's NaN has no sign: it is the operand's where that is NaN, and
+/// else that of x86, negative.
+__device__ std::uint8_t nan_code(Bf16 x, float scale) {
+  const std::uint32_t bits = __float_as_uint(scale);
+  std::uint32_t sign = 0x80u;
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) sign = (bits >> 24) & 0x80u;
+  if ((x & 0x7FFFu) > 0x7F80u) sign = (x >> 8) & 0x80u;
+  return static_cast<std::uint8_t>(sign | 0x7Fu);
+}
+
+/// The quotients x / scale, rounded once, where scale is within [2^-40, 2^40]. With the
+/// reciprocal's nearest float, one step of Newton's gives the nearest float of the quotient for
+/// each of the 2^7 significands of x and 2^23 of scale (all of them tried). Beyond the exponents
+/// for which that holds, a quotient is NaN, or as far outside the range of FP8 as the true one.
+class Divisor {
+ public:
+  __device__ explicit Divisor(float scale)
+      : scale_(scale),
+        reciprocal_(1.0f / scale),
+        in_range_(fabsf(scale) >= 0x1p-40f && fabsf(scale) <= 0x1p40f) {}
+
+  __device__ float scale() const { return scale_; }
+  __device__ bool in_range() const { return in_range_; }
+
+  __device__ float quotient(Bf16 x) const {
+    const float value = to_float(x);
+    const float near = __fmul_rn(value, reciprocal_);
+    const float nearest = __fmaf_rn(__fmaf_rn(-near, scale_, value), reciprocal_, near);
+    return copysignf(nearest, near);  // -0 would become +0
+  }
+
+ private:
+  float scale_;
+  float reciprocal_;
+  bool in_range_;
+};
+
+/// As float_to_e4m3 and float_to_e5m2 of the true quotient.
+template <__nv_fp8_interpretation_t format>
+__device__ std::uint8_t exact_code(Bf16 x, float scale) {
+  const float quotient = __fdiv_rn(to_float(x), scale);
+  if (isnan(quotient)) return nan_code(x, scale);
+  return __nv_cvt_float_to_fp8(quotient, __NV_SATFINITE, format);
+}
+
+/// Two packs' codes. Whatever is out of the ordinary is done once more, in full.
+template <__nv_fp8_interpretation_t format>
+__device__ void quantize_packs(const Pack (&packs)[2], const Divisor& divisor,
+                               std::uint8_t* codes) {
+  bool ordinary = divisor.in_range();
+#pragma unroll
+  for (unsigned i = 0; i < 2 * kPack; i += 2) {
+    const Pack& pack = packs[i / kPack];
+    const float2 quotients = {divisor.quotient(pack.at[i % kPack]),
+                              divisor.quotient(pack.at[i % kPack + 1])};
+    ordinary = ordinary && !isnan(quotients.x) && !isnan(quotients.y);
+    const std::uint32_t both = __nv_cvt_float2_to_fp8x2(quotients, __NV_SATFINITE, format);
+    codes[i] = static_cast<std::uint8_t>(both & 0xFFu);
+    codes[i + 1] = static_cast<std::uint8_t>(both >> 8);
+  }
+  if (ordinary) return;
+#pragma unroll
+  for (unsigned i = 0; i < 2 * kPack; ++i) {
+    codes[i] = exact_code<format>(packs[i / kPack].at[i % kPack], divisor.scale());
+  }
+}
+
+/// Quantizes `count` neighbours, at most 2 packs. Aligned: whole ones are read and written at once.
+template <__nv_fp8_interpretation_t format, bool aligned>
+__device__ void quantize_pair(const Bf16* from, unsigned count, const Divisor& divisor,
+                              std::uint8_t* to) {
+  const Pack packs[2] = {load<aligned>(from, min(count, kPack)),
+                         load<aligned>(from + kPack, count > kPack ? count - kPack : 0)};
+  alignas(16) std::uint8_t codes[2 * kPack];
+  quantize_packs<format>(packs, divisor, codes);
+  if (aligned && count == 2 * kPack) {
+    *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(codes);
+  } else {
+#pragma unroll
+    for (unsigned i = 0; i < 2 * kPack; ++i) {
+      if (i < count) to[i] = codes[i];
+    }
+  }
+}
+
+__device__ unsigned pair_size(std::size_t column, std::size_t cols) {
+  const std::size_t left = cols - column;
+  return left < 2 * kPack ? static_cast<unsigned>(left) : 2 * kPack;
+}
+
+template <__nv_fp8_interpretation_t format, bool aligned>
+struct Quantize {
+  ConstMatrix x;
+  Scales scale;
+  Matrix out;
+
+  __device__ void operator()(std::size_t r, std::size_t pair) const {
+    const std::size_t c = pair * 2 * kPack;
+    const auto* from = static_cast<const Bf16*>(x.data) + r * x.stride + c;
+    auto* to = static_cast<std::uint8_t*>(out.data) + r * out.stride + c;
+    const Divisor divisor(scale.data[scale.count == 1 ? 0 : r]);
+    quantize_pair<format, aligned>(from, pair_size(c, x.cols), divisor, to);
+  }
+};
+
+/// One block a row, which is read again from a cache.
+template <__nv_fp8_interpretation_t format, bool aligned>
+__global__ void __launch_bounds__(kThreads)
+    quantize_rows_kernel(ConstMatrix x, Matrix out, float largest, float* scales) {
+  for (std::size_t r = blockIdx.x; r < x.rows; r += gridDim.x) {
+    const auto* from = static_cast<const Bf16*>(x.data) + r * x.stride;
+    auto* to = static_cast<std::uint8_t*>(out.data) + r * out.stride;
+    const std::uint32_t magnitude =
+        block_maximum(larger_half(row_magnitude<aligned>(from, x.cols)));
+    const float amax = __uint_as_float(float_bits(magnitude));
+    const float scale = amax == 0.0f ? 1.0f : __fdiv_rn(amax, largest);
+    if (threadIdx.x == 0) scales[r] = scale;
+    const Divisor divisor(scale);
+    for (std::size_t c = threadIdx.x * 2 * kPack; c < x.cols; c += blockDim.x * 2 * kPack) {
+      quantize_pair<format, aligned>(from + c, pair_size(c, x.cols), divisor, to + c);
+    }
+  }
+}
+
+template <__nv_fp8_interpretation_t format, bool aligned>
+void quantize(cudaStream_t stream, ConstMatrix x, Scales scale, Matrix out) {
+  each_cell(stream, x.rows, ceil_divide(x.cols, 2 * kPack),
+            Quantize<format, aligned>{x, scale, out});
+}
+
+template <__nv_fp8_interpretation_t format, bool aligned>
+void quantize_rows(cudaStream_t stream, ConstMatrix x, Matrix out, float* scales) {
+  const float largest = format == __NV_E4M3 ? kE4M3Max : kE5M2Max;
+  quantize_rows_kernel<format, aligned>
+      <<<row_blocks(x.rows), row_threads(x.cols), 0, stream>>>(x, out, largest, scales);
+  FP8CAL_CUDA(cudaGetLastError());
+}
+
+bool all_aligned(const ConstMatrix& x, const Matrix& out) {
+  return packs_aligned(x) && rows_aligned(out, 2 * kPack);
+}
+
+}  // namespace
+
+// Reads 2 bytes and writes 1 an element.
+void cuda_quantize(cudaStream_t stream, ConstMatrix x, Scales scale, Matrix out) {
+  expect_matrix("quantize: x", x, x.rows, x.cols);
+  expect_fp8("quantize: out", out, x.rows, x.cols);
+  expect_scales("quantize: scale", scale, x.rows);
+  const bool aligned = all_aligned(x, out);
+  if (out.dtype == DType::e4m3) {
+    (aligned ? quantize<__NV_E4M3, true> : quantize<__NV_E4M3, false>)(stream, x, scale, out);
+  } else {
+    (aligned ? quantize<__NV_E5M2, true> : quantize<__NV_E5M2, false>)(stream, x, scale, out);
+  }
+}
+
+// Reads 2 bytes and writes 1 an element.
+void cuda_quantize_rows(cudaStream_t stream, ConstMatrix x, Matrix out, float* scales) {
+  expect_matrix("quantize_rows: x", x, x.rows, x.cols);
+  expect_fp8("quantize_rows: out", out, x.rows, x.cols);
+  if (x.rows == 0) return;
+  const bool aligned = all_aligned(x, out);
+  if (out.dtype == DType::e4m3) {
+    (aligned ? quantize_rows<__NV_E4M3, true> : quantize_rows<__NV_E4M3, false>)(stream, x, out,
+                                                                                 scales);
+  } else {
+    (aligned ? quantize_rows<__NV_E5M2, true> : quantize_rows<__NV_E5M2, false>)(stream, x, out,
+                                                                                 scales);
+  }
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,170 @@
+#include "sharding/nccl_collectives.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+
+#include "jobs/error.hpp"
+#include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/cuda_stream.hpp"
+#include "sharding/mpi_check.hpp"
+#include "sharding/nccl_group.hpp"
+
+namespace fp8cal {
+namespace {
+
+// How late another rank may be. Not a failure yet: it may have a slower GPU or more sequences.
+constexpr std::chrono::minutes kPatience{30};
+constexpr std::chrono::seconds kFarewell{10};
+constexpr std::chrono::microseconds kPollInterval{20};
+
+/// What rank 0 tells the others before they meet.
+struct Invitation {
+  ncclUniqueId id;
+  ncclResult_t result;
+};
+
+}  // namespace
+
+std::unique_ptr<Collectives> make_nccl_group(MPI_Comm parent, int color, int key,
+                                             const Backend& backend) {
+  return std::make_unique<NcclCollectives>(parent, color, key, cuda_stream(backend));
+}
+
+NcclCollectives::NcclCollectives(MPI_Comm parent, int color, int key, cudaStream_t stream,
+                                 std::chrono::seconds deadline)
+    : stream_(stream) {
+  FP8CAL_MPI(MPI_Comm_split(parent, color, key, &control_));
+  try {
+    FP8CAL_MPI(MPI_Comm_set_errhandler(control_, MPI_ERRORS_RETURN));
+    FP8CAL_MPI(MPI_Comm_rank(control_, &rank_));
+    FP8CAL_MPI(MPI_Comm_size(control_, &size_));
+    if (size_ > 1) connect(deadline);
+  } catch (...) {
+    MPI_Comm_free(&control_);
+    throw;
+  }
+}
+
+void NcclCollectives::connect(std::chrono::seconds deadline) {
+  Invitation invitation{};
+  if (rank_ == 0) invitation.result = ncclGetUniqueId(&invitation.id);
+  FP8CAL_MPI(MPI_Bcast(&invitation, sizeof invitation, MPI_BYTE, 0, control_));
+  if (invitation.result != ncclSuccess) fail("unique id", text_of(invitation.result));
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  finish("connect", ncclCommInitRankConfig(&communicator_, size_, invitation.id, rank_, &config),
+         deadline);
+}
+
+NcclCollectives::~NcclCollectives() {
+  if (communicator_ != nullptr) {
+    // While an error is on its way the other ranks may never answer.
+    ncclResult_t state =
+        std::uncaught_exceptions() > 0 ? ncclInternalError : ncclCommFinalize(communicator_);
+    const Clock::time_point end = Clock::now() + kFarewell;
+    while (state == ncclInProgress && Clock::now() < end) {
+      std::this_thread::sleep_for(kPollInterval);
+      if (ncclCommGetAsyncError(communicator_, &state) != ncclSuccess) state = ncclInternalError;
+    }
+    static_cast<void>(state == ncclSuccess ? ncclCommDestroy(communicator_)
+                                           : ncclCommAbort(communicator_));
+  }
+  MPI_Comm_free(&control_);
+}
+
+void NcclCollectives::all_gather(const void* sent, void* received, std::size_t bytes) {
+  if (bytes == 0) return;
+  if (size_ == 1) {
+    FP8CAL_CUDA(cudaMemcpyAsync(received, sent, bytes, cudaMemcpyDeviceToDevice, stream_));
+    return;
+  }
+  finish("all_gather", ncclAllGather(sent, received, bytes, ncclUint8, communicator_, stream_),
+         kPatience);
+}
+
+void NcclCollectives::all_max(std::uint32_t* values, std::size_t count) {
+  all_reduce("all_max", values, count, ncclUint32, ncclMax);
+}
+
+void NcclCollectives::all_sum(std::uint64_t* values, std::size_t count) {
+  all_reduce("all_sum", values, count, ncclUint64, ncclSum);
+}
+
+void NcclCollectives::all_sum(std::uint32_t* values, std::size_t count) {
+  all_reduce("all_sum", values, count, ncclUint32, ncclSum);
+}
+
+void NcclCollectives::all_reduce(const char* operation, void* values, std::size_t count,
+                                 ncclDataType_t type, ncclRedOp_t reduction) {
+  if (size_ == 1 || count == 0) return;
+  finish(operation, ncclAllReduce(values, values, count, type, reduction, communicator_, stream_),
+         kPatience);
+}
+
+void NcclCollectives::send(const void* data, std::size_t bytes, int to) {
+  expect_peer("send", to);
+  if (bytes == 0) return;
+  finish("send", ncclSend(data, bytes, ncclUint8, to, communicator_, stream_), kPatience);
+}
+
+void NcclCollectives::receive(void* data, std::size_t bytes, int from) {
+  expect_peer("receive", from);
+  if (bytes == 0) return;
+  finish("receive", ncclRecv(data, bytes, ncclUint8, from, communicator_, stream_), kPatience);
+}
+
+void NcclCollectives::wait() {
+  if (size_ == 1) return;
+  const Clock::time_point end = Clock::now() + kPatience;
+  for (;;) {
+    const cudaError_t status = cudaStreamQuery(stream_);
+    if (status == cudaSuccess) return;
+    if (status != cudaErrorNotReady) FP8CAL_CUDA(status);
+    ncclResult_t state = ncclSuccess;
+    const ncclResult_t asked = ncclCommGetAsyncError(communicator_, &state);
+    if (asked != ncclSuccess) state = asked;
+    if (state != ncclSuccess && state != ncclInProgress) fail("wait", text_of(state));
+    if (Clock::now() > end) fail("wait", fmt::format("not done after {} min", kPatience.count()));
+    std::this_thread::sleep_for(kPollInterval);
+  }
+}
+
+void NcclCollectives::finish(const char* operation, ncclResult_t result, Clock::duration limit) {
+  const Clock::time_point end = Clock::now() + limit;
+  while (result == ncclInProgress) {
+    if (Clock::now() > end) {
+      fail(operation, fmt::format("the other ranks did not answer within {} s",
+                                  std::chrono::duration_cast<std::chrono::seconds>(limit).count()));
+    }
+    std::this_thread::sleep_for(kPollInterval);
+    const ncclResult_t asked = ncclCommGetAsyncError(communicator_, &result);
+    if (asked != ncclSuccess) result = asked;
+  }
+  if (result != ncclSuccess) fail(operation, text_of(result));
+}
+
+void NcclCollectives::expect_peer(const char* operation, int peer) const {
+  if (peer >= 0 && peer < size_ && peer != rank_) return;
+  throw Error(ExitCode::failed,
+              fmt::format("nccl {} on rank {} of {}: expected another rank, found {}", operation,
+                          rank_, size_, peer));
+}
+
+void NcclCollectives::fail(const char* operation, const std::string& reason) {
+  if (communicator_ != nullptr) static_cast<void>(ncclCommAbort(communicator_));
+  communicator_ = nullptr;
+  throw Error(ExitCode::failed,
+              fmt::format("nccl {} on rank {} of {}: {}", operation, rank_, size_, reason));
+}
+
+std::string NcclCollectives::text_of(ncclResult_t result) const {
+  std::string text =
+      fmt::format("{}: {}", ncclGetErrorString(result), ncclGetLastError(communicator_));
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+}  // namespace fp8cal

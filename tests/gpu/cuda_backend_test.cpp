@@ -1,0 +1,75 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "gpu_test.hpp"
+#include "kernels/cuda/cuda_stream.hpp"
+
+namespace fp8cal {
+namespace {
+
+using CudaBackend = BothBackends;
+
+TEST_F(CudaBackend, SaysWhatComputes) {
+  std::printf("  %s\n", cuda_->device().c_str());
+  EXPECT_EQ(cuda_->name(), "cuda");
+  EXPECT_THAT(cuda_->device(),
+              testing::MatchesRegex(".+, sm_[0-9]+, driver [0-9]+\\.[0-9]+, CUDA runtime "
+                                    "[0-9]+\\.[0-9]+, cuBLASLt [0-9]+\\.[0-9]+\\.[0-9]+"));
+  EXPECT_EQ(make_backend({"auto", 1})->name(), "cuda");
+}
+
+TEST_F(CudaBackend, CopiesAndClears) {
+  const Buffer buffer = cuda_->allocate(4);
+  EXPECT_EQ(buffer.bytes(), 4u);
+  const std::uint8_t sent[] = {1, 2, 3, 4};
+  std::uint8_t received[4] = {};
+  cuda_->upload(buffer.data(), sent, 4);
+  cuda_->fill_zero(buffer.as<std::uint8_t>() + 1, 2);
+  cuda_->download(received, buffer.data(), 4);
+  EXPECT_THAT(received, testing::ElementsAre(1, 0, 0, 4));
+  cuda_->upload(nullptr, nullptr, 0);
+  cuda_->download(nullptr, nullptr, 0);
+  cuda_->fill_zero(nullptr, 0);
+  EXPECT_EQ(cuda_->allocate(0).bytes(), 0u);
+}
+
+TEST_F(CudaBackend, KeepsFreedMemory) {
+  const auto allocate = [&] { cuda_->allocate(std::size_t{1} << 30); };
+  const double seconds = seconds_of(*cuda_, 100, allocate);
+  std::printf("  allocate and free 1 GiB: %.1f us\n", seconds * 1e6);
+  EXPECT_LT(seconds, 1e-3);
+}
+
+TEST_F(CudaBackend, GoesOnAfterAFailure) {
+  try {
+    cuda_->allocate(std::size_t{1} << 50);
+    FAIL() << "2^50 bytes allocated";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("needed 1125899906842624 bytes"));
+  }
+  const DeviceCopy x(*cuda_, bf16_matrix({{1, 2}}));
+  cuda_->add(x, x);
+  EXPECT_EQ(x.values().value(0, 1), 4.0f);
+}
+
+TEST_F(CudaBackend, RefusesADeviceThatIsNotThere) {
+  EXPECT_THAT(shape_error([] {
+                make_backend({"cuda", 1, 99});
+              }),
+              testing::StartsWith("cuda device 99: expected one below"));
+  EXPECT_THAT(shape_error([] {
+                make_backend({"cuda", 1, -1});
+              }),
+              testing::StartsWith("cuda device -1: expected one below"));
+}
+
+TEST_F(CudaBackend, HasAStream) {
+  EXPECT_NE(cuda_stream(*cuda_), nullptr);
+  EXPECT_EQ(shape_error([&] { cuda_stream(*cpu_); }),
+            "cuda_stream: expected a cuda backend, found cpu");
+}
+
+}  // namespace
+}  // namespace fp8cal
