@@ -186,7 +186,8 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
   std::optional<ShardWorker> worker;
   run_agreed(control, [&] {
     worker.emplace(ShardContext{*backend, groups, inputs.config, work, plan, rank, *checkpoint,
-                                inputs.calibration, inputs.evaluation, progress});
+                                inputs.calibration, inputs.evaluation, progress,
+                                job.runtime.threads.value_or(threads_per_rank(control))});
   });
   const std::vector<LayerStatistics> layers = compute(*worker, job, rank, control);
 

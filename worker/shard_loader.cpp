@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
 
 #include "jobs/error.hpp"
 
@@ -18,8 +17,12 @@ constexpr std::size_t kStagingBytes = std::size_t{64} << 20;
 }  // namespace
 
 ShardLoader::ShardLoader(const Checkpoint& checkpoint, Backend& backend, const Plan& plan,
-                         const RankPlan& rank)
-    : checkpoint_(checkpoint), backend_(backend), shares_(plan.grid.sequences), rank_(rank) {}
+                         const RankPlan& rank, int threads)
+    : checkpoint_(checkpoint),
+      backend_(backend),
+      shares_(plan.grid.sequences),
+      rank_(rank),
+      pool_(threads) {}
 
 std::vector<float> ShardLoader::load(const WeightShard& shard, Matrix into) {
   checkpoint_.expect(shard.name, shard.shape);
@@ -29,8 +32,7 @@ std::vector<float> ShardLoader::load(const WeightShard& shard, Matrix into) {
   for (std::size_t row = 0; row < shard.rows.count; row += blocks * kDigestRows) {
     const std::size_t rows = std::min(blocks * kDigestRows, shard.rows.count - row);
     staged.resize(rows * shard.cols());
-    checkpoint_.read_rows(shard.name, shard.rows.first + row, rows, staged);
-    hash(shard, shard.rows.first + row, rows, staged);
+    read(shard, shard.rows.first + row, rows, staged);
     backend_.upload(into.row_range(row, rows).data, staged.data(), rows * row_bytes);
     backend_.synchronize();
   }
@@ -47,18 +49,32 @@ std::vector<float> ShardLoader::load(const WeightShard& shard, Matrix into) {
   return amax;
 }
 
-void ShardLoader::hash(const WeightShard& shard, std::size_t first_row, std::size_t rows,
-                       const std::vector<std::uint16_t>& staged) {
-  if (shard.replicated && rank_.slice != 0) return;
-  TensorLeaves& tensor = leaves_[shard.name];
-  tensor.shape = shard.shape;
-  for (std::size_t row = 0; row < rows; row += kDigestRows) {
-    const std::size_t leaf = (first_row + row) / kDigestRows;
-    if (leaf % static_cast<std::size_t>(shares_) != static_cast<std::size_t>(rank_.share)) continue;
+void ShardLoader::read(const WeightShard& shard, std::size_t first_row, std::size_t rows,
+                       std::span<std::uint16_t> staged) {
+  const std::size_t blocks = (rows + kDigestRows - 1) / kDigestRows;
+  std::vector<Sha256Digest> digests(blocks);
+  const std::size_t nanoseconds = kDigestRows * shard.cols();  // about one an element
+  pool_.parallel_for(blocks, nanoseconds, [&](std::size_t block) {
+    const std::size_t row = block * kDigestRows;
     const std::size_t count = std::min(kDigestRows, rows - row);
-    const auto values = std::span(staged).subspan(row * shard.cols(), count * shard.cols());
-    tensor.leaves[leaf] = sha256(std::as_bytes(values));
+    const auto values = staged.subspan(row * shard.cols(), count * shard.cols());
+    checkpoint_.read_rows(shard.name, first_row + row, count, values);
+    if (hashes(shard, first_row / kDigestRows + block)) {
+      digests[block] = sha256(std::as_bytes(values));
+    }
+  });
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const std::size_t leaf = first_row / kDigestRows + block;
+    if (!hashes(shard, leaf)) continue;
+    TensorLeaves& tensor = leaves_[shard.name];
+    tensor.shape = shard.shape;
+    tensor.leaves[leaf] = digests[block];
   }
+}
+
+bool ShardLoader::hashes(const WeightShard& shard, std::size_t leaf) const {
+  if (shard.replicated && rank_.slice != 0) return false;
+  return leaf % static_cast<std::size_t>(shares_) == static_cast<std::size_t>(rank_.share);
 }
 
 }  // namespace fp8cal

@@ -26,7 +26,7 @@ std::vector<std::uint32_t> targets_of(const std::uint32_t* ids, std::size_t toke
 
 ShardWorker::ShardWorker(const ShardContext& context)
     : context_(context),
-      loader_(context.checkpoint, context.backend, context.plan, context.rank),
+      loader_(context.checkpoint, context.backend, context.plan, context.rank, context.threads),
       llama_(context.backend, *context.groups.slices, context.config, context.work.max_tokens(),
              std::max(context.work.calibration_length, context.work.evaluation_length)) {
   Backend& backend = context_.backend;

@@ -26,6 +26,7 @@ struct ShardContext {
   const TokenWindows& calibration;
   const TokenWindows& evaluation;
   ProgressListener& progress;
+  int threads;  ///< of this rank on the host, to read weights with
 };
 
 /// Runs one rank's shard: its layers, a chunk of them at a time, over its sequences. For each
