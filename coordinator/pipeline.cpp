@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "coordinator/gemm_self_check.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/result_builder.hpp"
 #include "coordinator/scale_policy.hpp"
@@ -162,7 +163,8 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
   RunFacts facts{.command_line = command_line,
                  .started = utc_now(),
                  .places = {},
-                 .warnings = protocol_warnings(job)};
+                 .warnings = protocol_warnings(job),
+                 .gemm_check = {}};
   run_agreed(control, [&] {
     if (control.rank() == 0) check_writable(job.output.result);
   });
@@ -177,6 +179,7 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
     outcome.plan = make_plan(inputs.config, work, job.partition.mode, control.size(),
                              memory_budget(job, *backend, control.ranks_on_host()));
     checkpoint = open_checkpoint(job, inputs.config);
+    facts.gemm_check = check_gemms(*backend, inputs.config, job);
   });
   const Plan& plan = outcome.plan;
   const RankPlan& rank = plan.ranks[static_cast<std::size_t>(control.rank())];

@@ -58,6 +58,7 @@ Attributes make_provenance(const Job& job, const Plan& plan, const Workload& wor
           {"evaluation_dataset", job.evaluation.dataset},
           {"places", facts.places},
           {"warnings", facts.warnings},
+          {"gemm_check", facts.gemm_check},
           {"version", version_text()},
           {"compiler", __VERSION__},
           {"mpi", mpi_version()},

@@ -23,6 +23,7 @@ struct RunFacts {
   std::string started;              ///< utc_now() at the start
   std::vector<std::string> places;  ///< where_this_rank_runs, of every rank
   std::vector<std::string> warnings;
+  std::string gemm_check;  ///< what check_gemms says
 };
 
 /// Everything that may differ between two equal runs.

@@ -41,6 +41,7 @@ struct Job {
     std::optional<int> threads;                  ///< none: the rank's share of the cores
     std::size_t microbatch = 0;                  ///< sequences computed at once
     std::string progress;                        ///< auto, bar, lines or none
+    bool allow_variant_gemm = false;             ///< run although slices change bits; recorded
   } runtime;
   struct Output {
     std::string result;

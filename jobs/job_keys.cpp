@@ -203,6 +203,16 @@ std::vector<JobKey> make_keys() {
                     job.runtime.progress =
                         parse_choice("runtime.progress", v[0], {"auto", "bar", "lines", "none"});
                   }});
+  keys.push_back(
+      {.name = "runtime.allow_variant_gemm",
+       .argument = "yes|no",
+       .default_value = "no",
+       .help = "Run on a GPU whose matrix products depend on how they are sliced; the result "
+               "says so, and may differ on other partitions",
+       .store = [](Job& job, const Values& v) {
+         job.runtime.allow_variant_gemm =
+             parse_choice("runtime.allow_variant_gemm", v[0], {"yes", "no"}) == "yes";
+       }});
   keys.push_back({.name = "output.result",
                   .argument = "FILE",
                   .required = true,
