@@ -5,6 +5,7 @@
 
 #include "sharding/groups.hpp"
 #include "sharding/mpi_collectives.hpp"
+#include "tests/unit/nano_config.hpp"
 
 namespace fp8cal {
 namespace {
@@ -46,20 +47,12 @@ TEST(MpiCollectives, PassesMessagesAlongAChain) {
 TEST(Groups, FollowTheGrid) {
   int ranks = 1;
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-  ModelConfig config;
-  config.vocab_size = 1024;
-  config.hidden_size = 128;
-  config.intermediate_size = 384;
-  config.num_hidden_layers = 4;
-  config.num_attention_heads = 16;
-  config.num_key_value_heads = 8;
-  config.head_dim = 32;
   const Workload work = {8, 16, 8, 16, 1};
   const char* mode = ranks == 8   ? "layers:2+sequences:2+tensor:2"
                      : ranks == 4 ? "layers:2+tensor:2"
                      : ranks == 2 ? "tensor"
                                   : "auto";
-  const Plan plan = make_plan(config, work, mode, ranks, std::uint64_t{1} << 40);
+  const Plan plan = make_plan(nano_config(), work, mode, ranks, std::uint64_t{1} << 40);
   const Groups groups = make_groups(MPI_COMM_WORLD, plan, *make_backend({"cpu", 1}));
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);

@@ -7,23 +7,12 @@
 #include <set>
 
 #include "tests/unit/error_text.hpp"
+#include "tests/unit/nano_config.hpp"
 
 namespace fp8cal {
 namespace {
 
 using testing::HasSubstr;
-
-ModelConfig nano() {
-  ModelConfig config;
-  config.vocab_size = 1024;
-  config.hidden_size = 128;
-  config.intermediate_size = 384;
-  config.num_hidden_layers = 4;
-  config.num_attention_heads = 16;
-  config.num_key_value_heads = 8;
-  config.head_dim = 32;
-  return config;
-}
 
 ModelConfig llama_70b() {
   ModelConfig config;
@@ -68,7 +57,7 @@ std::map<std::string, std::vector<int>> owners(const ModelConfig& config, const 
 }
 
 TEST(Plan, EveryRowOfEveryWeightIsOwnedOnce) {
-  const ModelConfig config = nano();
+  const ModelConfig config = nano_config();
   const std::pair<const char*, int> grids[] = {{"tensor", 1},
                                                {"tensor", 8},
                                                {"layers", 4},
@@ -86,7 +75,7 @@ TEST(Plan, EveryRowOfEveryWeightIsOwnedOnce) {
 }
 
 TEST(Plan, EverySequenceIsComputedOnceByEachStageAndSlice) {
-  const Plan plan = make_plan(nano(), kWork, "layers:2+tensor:2+sequences:3", 12, kPlenty);
+  const Plan plan = make_plan(nano_config(), kWork, "layers:2+tensor:2+sequences:3", 12, kPlenty);
   std::map<std::pair<int, int>, std::vector<std::size_t>> calibration, evaluation;
   for (const RankPlan& rank : plan.ranks) {
     for (std::size_t s = rank.calibration.first; s < rank.calibration.end(); ++s) {
@@ -113,7 +102,7 @@ TEST(Plan, SlicesBeginAtRowBlocks) {
 
 TEST(Plan, RefusesRanksThatCannotBeUsedEvenly) {
   const auto refused = [](const char* mode, int ranks) {
-    return error_text([&] { make_plan(nano(), kWork, mode, ranks, kPlenty); });
+    return error_text([&] { make_plan(nano_config(), kWork, mode, ranks, kPlenty); });
   };
   EXPECT_THAT(refused("tensor", 3), HasSubstr("expected 1, 2, 4, 8"));
   EXPECT_THAT(refused("tensor", 16), HasSubstr("found 16"));
@@ -128,7 +117,7 @@ TEST(Plan, RefusesRanksThatCannotBeUsedEvenly) {
 }
 
 TEST(Plan, AutoPrefersSequencesWhereTheModelFits) {
-  const Plan plan = make_plan(nano(), kWork, "auto", 8, kPlenty);
+  const Plan plan = make_plan(nano_config(), kWork, "auto", 8, kPlenty);
   EXPECT_EQ(plan.grid.sequences, 8);
   EXPECT_FALSE(plan.streams());
   EXPECT_THAT(plan.reason, HasSubstr("fit"));
