@@ -6,7 +6,7 @@ namespace fp8cal::hdf5 {
 namespace {
 
 // HDF5's core driver frees its memory when the file closes, and H5Fget_file_image, which copies it
-// before, leaves a superblock with a wrong checksum in all versions before 1.14.7 (HDFGroup/hdf5
+// before, leaves a superblock with a wrong checksum as seen with 1.10.8 (HDFGroup/hdf5
 // issue 1915). So the driver is given memory that outlives the file.
 
 void* resize(void* data, std::size_t bytes, H5FD_file_image_op_t, void* image) {
