@@ -31,30 +31,6 @@ Fused split(const Shape& shape, const Matrix& x, std::size_t offset = 0) {
           x.column_range(offset + q + kv, kv)};
 }
 
-/// A copy of a TestMatrix, gaps included, in the memory of a backend.
-class OnDevice {
- public:
-  OnDevice(Backend& backend, const TestMatrix& host)
-      : backend_(backend),
-        view_(host.view()),
-        bytes_(view_.rows * view_.stride * sizeof(bf16_bits)),
-        buffer_(backend.allocate(bytes_)) {
-    backend.upload(buffer_.data(), view_.data, bytes_);
-    backend.synchronize();
-    view_.data = buffer_.data();
-  }
-  const Matrix& view() const { return view_; }
-  void download(TestMatrix& into) const {
-    backend_.download(into.view().data, buffer_.data(), bytes_);
-  }
-
- private:
-  Backend& backend_;
-  Matrix view_;
-  std::size_t bytes_;
-  Buffer buffer_;
-};
-
 /// Normally distributed numbers, repeated after a million.
 TestMatrix normal_bf16(std::size_t rows, std::size_t cols, unsigned seed, std::size_t gap) {
   constexpr std::size_t kPeriod = 1000003;
@@ -73,7 +49,7 @@ TestMatrix normal_bf16(std::size_t rows, std::size_t cols, unsigned seed, std::s
 TestMatrix attend(Backend& backend, const Shape& shape, const TestMatrix& fused, std::size_t offset,
                   std::size_t out_gap) {
   TestMatrix out(DType::bf16, shape.tokens(), shape.q_cols(), out_gap);
-  const OnDevice x(backend, fused), y(backend, out);
+  const DeviceCopy x(backend, fused), y(backend, out);
   const Fused parts = split(shape, x.view(), offset);
   backend.attention(parts.q, parts.k, parts.v, shape.head_dim, shape.length, y.view());
   y.download(out);
@@ -228,7 +204,7 @@ TEST_F(CudaAttention, SequencesAndHeadsAreIndependentOfTheirCall) {
     const TestMatrix together = attend(*cuda_, all, fused, 0, 0);
     EXPECT_TRUE(attend(*cuda_, all, fused, 0, 0) == together) << "a second run";
     TestMatrix apart(DType::bf16, all.tokens(), all.q_cols());
-    const OnDevice x(*cuda_, fused), y(*cuda_, apart);
+    const DeviceCopy x(*cuda_, fused), y(*cuda_, apart);
     for (std::size_t sequence = 0; sequence < all.sequences; ++sequence) {
       const std::size_t row = sequence * all.length;
       const Matrix in = x.view().row_range(row, all.length);
@@ -322,8 +298,8 @@ TEST_F(CudaAttention, Speed) {
   constexpr int kRuns = 30;
   for (const Shape& shape : {Shape{4, 2048, 8, 4, 128}, Shape{1, 8192, 8, 4, 128},
                              Shape{4, 2048, 8, 4, 64}, Shape{4, 2048, 8, 4, 32}}) {
-    const OnDevice x(*cuda_, normal_bf16(shape.tokens(), shape.fused_cols(), 1, 0));
-    const OnDevice y(*cuda_, TestMatrix(DType::bf16, shape.tokens(), shape.q_cols()));
+    const DeviceCopy x(*cuda_, normal_bf16(shape.tokens(), shape.fused_cols(), 1, 0));
+    const DeviceCopy y(*cuda_, TestMatrix(DType::bf16, shape.tokens(), shape.q_cols()));
     const Fused parts = split(shape, x.view());
     double seconds = 0;
     for (const int runs : {3, kRuns}) {  // the first to warm up

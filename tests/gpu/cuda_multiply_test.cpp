@@ -12,32 +12,6 @@
 namespace fp8cal {
 namespace {
 
-/// A copy of a TestMatrix, gaps included, in the memory of a backend.
-class OnDevice {
- public:
-  OnDevice(Backend& backend, const TestMatrix& host)
-      : backend_(backend),
-        view_(host.view()),
-        bytes_((view_.rows * view_.stride + 1) * size_of(view_.dtype)),
-        buffer_(backend.allocate(bytes_)) {
-    backend.upload(buffer_.data(), view_.data, bytes_);
-    backend.synchronize();
-    view_.data = buffer_.data();
-  }
-  const Matrix& view() const { return view_; }
-  operator Matrix() const { return view_; }
-  operator ConstMatrix() const { return view_; }
-  void download(TestMatrix& into) const {
-    backend_.download(into.view().data, buffer_.data(), bytes_);
-  }
-
- private:
-  Backend& backend_;
-  Matrix view_;
-  std::size_t bytes_;
-  Buffer buffer_;
-};
-
 /// Scales on a device, `offset` floats from the start of their allocation.
 class ScalesOnDevice {
  public:
@@ -138,8 +112,8 @@ class CudaMultiply : public testing::Test {
     const TestMatrix weight = tiled_bf16(size.columns, size.depth, 2, weight_gap);
     TestMatrix expected(DType::bf16, size.rows, size.columns, out_gap), found = expected;
     cpu_->multiply(x, weight, expected);
-    const OnDevice out(*cuda_, found);
-    cuda_->multiply(OnDevice(*cuda_, x), OnDevice(*cuda_, weight), out);
+    const DeviceCopy out(*cuda_, found);
+    cuda_->multiply(DeviceCopy(*cuda_, x), DeviceCopy(*cuda_, weight), out);
     out.download(found);
     expect_close(found, expected, "bf16 " + size.to_string());
   }
@@ -154,9 +128,9 @@ class CudaMultiply : public testing::Test {
     TestMatrix expected(DType::bf16, size.rows, size.columns, gap), found = expected;
     cpu_->multiply_scaled(x, {x_scales.data(), x_scales.size()}, weight,
                           {weight_scales.data(), weight_scales.size()}, expected);
-    const OnDevice out(*cuda_, found);
+    const DeviceCopy out(*cuda_, found);
     const ScalesOnDevice on_x(*cuda_, x_scales), on_weight(*cuda_, weight_scales);
-    cuda_->multiply_scaled(OnDevice(*cuda_, x), on_x, OnDevice(*cuda_, weight), on_weight, out);
+    cuda_->multiply_scaled(DeviceCopy(*cuda_, x), on_x, DeviceCopy(*cuda_, weight), on_weight, out);
     out.download(found);
     expect_close(found, expected,
                  std::string(x_dtype == DType::e5m2 ? "e5m2" : "e4m3") + " x " +
@@ -172,8 +146,8 @@ TEST_F(CudaMultiply, HandChecked) {
   const TestMatrix x = bf16_matrix({{1, 2, 3}, {-1, 0.5f, 4}});
   const TestMatrix weight = bf16_matrix({{1, 1, 1}, {2, -4, 0.25f}});
   TestMatrix found(DType::bf16, 2, 2);
-  const OnDevice out(*cuda_, found);
-  cuda_->multiply(OnDevice(*cuda_, x), OnDevice(*cuda_, weight), out);
+  const DeviceCopy out(*cuda_, found);
+  cuda_->multiply(DeviceCopy(*cuda_, x), DeviceCopy(*cuda_, weight), out);
   out.download(found);
   EXPECT_EQ(found.value(0, 0), 6.0f);
   EXPECT_EQ(found.value(0, 1), -5.25f);
@@ -217,12 +191,12 @@ TEST_F(CudaMultiply, E5m2ActivationsAgreeWithTheCpu) {
 TEST_F(CudaMultiply, ScalesMayStartAnywhere) {
   const TestMatrix x = tiled_fp8(*cpu_, DType::e4m3, 37, 256, 5);
   const TestMatrix weight = tiled_fp8(*cpu_, DType::e4m3, 96, 256, 6);
-  const OnDevice on_x(*cuda_, x), on_weight(*cuda_, weight);
+  const DeviceCopy on_x(*cuda_, x), on_weight(*cuda_, weight);
   const std::vector<float> x_scales = spread_scales(37, 0.013f), w_scales = spread_scales(96, 0.1f);
   TestMatrix aligned(DType::bf16, 37, 96);
   for (const std::size_t offset : {0, 1, 2, 3}) {
     TestMatrix found(DType::bf16, 37, 96);
-    const OnDevice out(*cuda_, found);
+    const DeviceCopy out(*cuda_, found);
     const ScalesOnDevice a(*cuda_, x_scales, offset), b(*cuda_, w_scales, offset);
     cuda_->multiply_scaled(on_x, a, on_weight, b, out);
     out.download(found);
@@ -235,9 +209,9 @@ TEST_F(CudaMultiply, RejectsWhatTensorCoresDoNotTake) {
   const float one = 1.0f;
   const ScalesOnDevice scale(*cuda_, {one});
   const auto error = [&](DType x_dtype, DType weight_dtype, const Size& size) {
-    const OnDevice x(*cuda_, TestMatrix(x_dtype, size.rows, size.depth));
-    const OnDevice weight(*cuda_, TestMatrix(weight_dtype, size.columns, size.depth));
-    const OnDevice out(*cuda_, TestMatrix(DType::bf16, size.rows, size.columns));
+    const DeviceCopy x(*cuda_, TestMatrix(x_dtype, size.rows, size.depth));
+    const DeviceCopy weight(*cuda_, TestMatrix(weight_dtype, size.columns, size.depth));
+    const DeviceCopy out(*cuda_, TestMatrix(DType::bf16, size.rows, size.columns));
     return shape_error([&] { cuda_->multiply_scaled(x, scale, weight, scale, out); });
   };
   EXPECT_EQ(error(DType::e4m3, DType::e4m3, {16, 16, 24}),
@@ -308,16 +282,16 @@ TEST_F(CudaMultiply, Speed) {
   const std::size_t rows = 8192;
   constexpr int kRuns = 10;
   for (const auto& [columns, depth] : kLayers8B) {
-    const OnDevice x(*cuda_, tiled_bf16(rows, depth, 7));
-    const OnDevice weight(*cuda_, tiled_bf16(columns, depth, 8));
-    const OnDevice x8(*cuda_, TestMatrix(DType::e4m3, rows, depth));
-    const OnDevice weight8(*cuda_, TestMatrix(DType::e4m3, columns, depth));
+    const DeviceCopy x(*cuda_, tiled_bf16(rows, depth, 7));
+    const DeviceCopy weight(*cuda_, tiled_bf16(columns, depth, 8));
+    const DeviceCopy x8(*cuda_, TestMatrix(DType::e4m3, rows, depth));
+    const DeviceCopy weight8(*cuda_, TestMatrix(DType::e4m3, columns, depth));
     const ScalesOnDevice one(*cuda_, {1.0f / 40});
     const ScalesOnDevice x_scales(*cuda_, spread_scales(rows, 0.01f));
     const ScalesOnDevice weight_scales(*cuda_, spread_scales(columns, 0.01f));
     cuda_->quantize(x, one, x8);
     cuda_->quantize(weight, one, weight8);
-    const OnDevice out(*cuda_, TestMatrix(DType::bf16, rows, columns));
+    const DeviceCopy out(*cuda_, TestMatrix(DType::bf16, rows, columns));
     const auto report = [&, columns = columns, depth = depth](const char* kind, auto&& multiply) {
       for (int i = 0; i < 3; ++i) multiply();
       cuda_->synchronize();

@@ -74,9 +74,13 @@ class DeviceCopy {
   }
   operator Matrix() const { return view(); }
   operator ConstMatrix() const { return view(); }
+  /// `into` has the shape and gaps of what was copied.
+  void download(TestMatrix& into) const {
+    backend_.download(into.view().data, buffer_.data(), bytes());
+  }
   TestMatrix values() const {
     TestMatrix values = host_;
-    backend_.download(values.view().data, buffer_.data(), bytes());
+    download(values);
     return values;
   }
 
