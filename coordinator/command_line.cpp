@@ -15,7 +15,7 @@ constexpr const char* kWhere = "command line";
 constexpr int kMaxRanks = 65536;
 
 const std::vector<std::string>& commands() {
-  static const std::vector<std::string> all = {"run", "plan", "synth", "help", "version"};
+  static const std::vector<std::string> all = {"run", "plan", "bench", "synth", "help", "version"};
   return all;
 }
 
@@ -30,7 +30,9 @@ Number parse_number(const std::string& option, const std::string& text, Number m
   return number;
 }
 
-bool takes_job(const std::string& command) { return command == "run" || command == "plan"; }
+bool takes_job(const std::string& command) {
+  return command == "run" || command == "plan" || command == "bench";
+}
 
 [[noreturn]] void refuse_option(const CommandLine& line, const std::string& key) {
   const std::string expected =
@@ -72,6 +74,9 @@ constexpr const char* kOverview =
   fp8cal run JOB [--key value ...]             calibrate, derive scales, measure perplexity in BF16
                                                and FP8, write one auditable result file
   fp8cal plan JOB [--ranks N] [--key value ...]  who would do what, and how much memory it takes
+  fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
+                                               TFLOP/s of each stage, share of each kernel; writes no
+                                               result, and needs no output.result
   fp8cal synth --config CONFIG.json [--seed N] FOLDER
                                                a random checkpoint of that shape with a few planted
                                                outlier channels, for trying a cluster without weights
@@ -126,6 +131,10 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     }
     if (!argument.starts_with("--")) {
       throw InputError(kWhere, "unknown option", "'--section.key value'", "'" + argument + "'");
+    }
+    if (line.command == "bench" && argument == "--json") {
+      line.json = true;
+      continue;
     }
     const std::size_t equals = argument.find('=');
     if (equals != std::string::npos) {

@@ -11,10 +11,11 @@ namespace fp8cal {
 
 /// A parsed command line.
 struct CommandLine {
-  std::string command;         ///< "run", "plan", "synth", "help" or "version"
+  std::string command;         ///< "run", "plan", "bench", "synth", "help" or "version"
   std::string subject;         ///< job file, folder, or what to help with; may be empty
   std::vector<JobOption> job;  ///< --section.key value
   std::optional<int> ranks;    ///< plan --ranks N
+  bool json = false;           ///< bench --json
   std::string config;          ///< synth --config FILE
   std::uint64_t seed = 0;      ///< synth --seed N
   std::string text;            ///< as it was typed, for the record

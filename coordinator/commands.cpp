@@ -10,7 +10,9 @@
 #include <cstdio>
 #include <thread>
 
+#include "coordinator/bench.hpp"
 #include "coordinator/pipeline.hpp"
+#include "coordinator/preparation.hpp"
 #include "coordinator/progress.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/summary.hpp"
@@ -67,16 +69,33 @@ void plan(const CommandLine& line, const Control& control) {
   Job job;
   run_agreed(control, [&] { job = read_job(line.subject, line.job); });
   const Inputs inputs = read_inputs(job, control);
-  const Workload work = inputs.workload(job.runtime.microbatch);
   run_agreed(control, [&] {
     // Ranks that are only thought of are thought of on this host.
-    const std::uint64_t budget = memory_budget(job, *open_backend(job, control),
-                                               line.ranks.value_or(control.ranks_on_host()));
+    const Device device =
+        planned_device(job, control, line.ranks.value_or(control.ranks_on_host()));
     open_checkpoint(job, inputs.config);
-    const Plan plan = make_plan(inputs.config, work, job.partition.mode,
-                                line.ranks.value_or(control.size()), budget);
-    if (control.rank() == 0) fmt::print("{}", describe_plan(plan, inputs.config, work, budget));
+    const Plan plan = make_plan(inputs.config, inputs.workload(job.runtime.microbatch),
+                                job.partition.mode, line.ranks.value_or(control.size()), device);
+    if (control.rank() == 0) fmt::print("{}", describe_plan(plan, inputs.config, device.budget));
   });
+}
+
+/// A job that is only measured need not say where its result would go; if it does, it goes nowhere.
+std::vector<JobOption> without_result(std::vector<JobOption> options) {
+  std::erase_if(options, [](const JobOption& one) { return one.key == "output.result"; });
+  options.push_back({"output.result", "none"});
+  return options;
+}
+
+void bench(const CommandLine& line, const Control& control) {
+  Job job;
+  run_agreed(control, [&] { job = read_job(line.subject, without_result(line.job)); });
+  const bool speaks = control.rank() == 0;
+  const auto progress =
+      make_progress(speaks ? resolve_progress(job.runtime.progress) : ProgressKind::none);
+  const BenchReport report = run_bench(job, control, MPI_COMM_WORLD, *progress);
+  if (!speaks) return;
+  fmt::print("{}", line.json ? bench_json(report) + "\n" : bench_text(report));
 }
 
 void synth(const CommandLine& line, const Control& control) {
@@ -93,6 +112,7 @@ int run_on_ranks(const CommandLine& line) {
   try {
     if (line.command == "run") run(line, control);
     if (line.command == "plan") plan(line, control);
+    if (line.command == "bench") bench(line, control);
     if (line.command == "synth") synth(line, control);
     return static_cast<int>(ExitCode::done);
   } catch (const AgreedError& error) {

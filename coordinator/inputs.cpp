@@ -54,12 +54,12 @@ void broadcast(const Control& control, std::vector<std::uint32_t>& values) {
 
 }  // namespace
 
-Workload Inputs::workload(std::size_t microbatch) const {
+Workload Inputs::workload(std::optional<std::size_t> microbatch) const {
   return {.calibration_sequences = calibration.windows(),
           .calibration_length = calibration.sequence_length,
           .evaluation_windows = evaluation.windows(),
           .evaluation_length = evaluation.sequence_length,
-          .microbatch = microbatch};
+          .microbatch = microbatch.value_or(0)};
 }
 
 Checkpoint open_checkpoint(const Job& job, const ModelConfig& config) {

@@ -20,7 +20,7 @@ struct Inputs {
   std::vector<std::uint32_t> sample_ids;
   std::string tokenizer_sha256;  ///< empty where both datasets hold token ids
 
-  Workload workload(std::size_t microbatch) const;
+  Workload workload(std::optional<std::size_t> microbatch) const;
 };
 
 /// Rank 0 tokenizes the datasets and draws the sequences; every rank reads the model's config and

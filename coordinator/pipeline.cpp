@@ -1,23 +1,19 @@
 #include "coordinator/pipeline.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <optional>
-#include <stdexcept>
-#include <thread>
 
-#include "coordinator/gemm_self_check.hpp"
+#include "coordinator/preparation.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/result_builder.hpp"
 #include "coordinator/scale_policy.hpp"
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
 #include "jobs/result_writer.hpp"
-#include "kernels/cuda/cuda_backend.hpp"
 #include "sharding/agreement.hpp"
 #include "worker/shard_worker.hpp"
 
@@ -120,30 +116,6 @@ std::string collect_weights_digest(const ShardWorker& worker, const Control& con
 
 }  // namespace
 
-int threads_per_rank(const Control& control) {
-  // mpirun may have bound this rank to its share of the cores already.
-  const int allowed = static_cast<int>(std::thread::hardware_concurrency());
-  const int share = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) / control.ranks_on_host();
-  return std::max(1, std::min(allowed, share));
-}
-
-std::uint64_t memory_budget(const Job& job, const Backend& backend, int ranks_on_host) {
-  if (job.runtime.device_memory) return *job.runtime.device_memory;
-  if (backend.name() != "cpu") return backend.memory_bytes() / 10 * 9;
-  return backend.memory_bytes() / 10 * 8 / static_cast<std::uint64_t>(ranks_on_host);
-}
-
-std::unique_ptr<Backend> open_backend(const Job& job, const Control& control) {
-  const int devices = cuda_device_count();
-  try {
-    return make_backend({.name = job.runtime.backend,
-                         .threads = job.runtime.threads.value_or(threads_per_rank(control)),
-                         .device = devices > 0 ? control.rank_on_host() % devices : 0});
-  } catch (const std::invalid_argument& error) {
-    throw Error(ExitCode::bad_input, fmt::format("runtime.backend: {}", error.what()));
-  }
-}
-
 std::vector<std::string> protocol_warnings(const Job& job) {
   std::vector<std::string> warnings;
   const std::size_t samples = job.calibration.samples;
@@ -164,47 +136,36 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
                  .started = utc_now(),
                  .places = {},
                  .warnings = protocol_warnings(job),
-                 .gemm_check = {}};
+                 .gemm_check = {},
+                 .peak_memory = 0};
   run_agreed(control, [&] {
     if (control.rank() == 0) check_writable(job.output.result);
   });
-  const Inputs inputs = read_inputs(job, control);
-  const Workload work = inputs.workload(job.runtime.microbatch);
-
-  Outcome outcome;
-  std::optional<Checkpoint> checkpoint;
-  std::unique_ptr<Backend> backend;
-  run_agreed(control, [&] {
-    backend = open_backend(job, control);
-    outcome.plan = make_plan(inputs.config, work, job.partition.mode, control.size(),
-                             memory_budget(job, *backend, control.ranks_on_host()));
-    checkpoint = open_checkpoint(job, inputs.config);
-    facts.gemm_check = check_gemms(*backend, inputs.config, job);
-  });
-  const Plan& plan = outcome.plan;
-  const RankPlan& rank = plan.ranks[static_cast<std::size_t>(control.rank())];
-  Groups groups = make_groups(world, plan, *backend);
-  facts.places = control.gather(where_this_rank_runs(backend->device()));
+  Preparation ready(job, control, world);
+  facts.gemm_check = ready.gemm_check;
+  facts.places = control.gather(where_this_rank_runs(ready.backend->device()));
 
   std::optional<ShardWorker> worker;
-  run_agreed(control, [&] {
-    worker.emplace(ShardContext{*backend, groups, inputs.config, work, plan, rank, *checkpoint,
-                                inputs.calibration, inputs.evaluation, progress,
-                                job.runtime.threads.value_or(threads_per_rank(control))});
-  });
-  const std::vector<LayerStatistics> layers = compute(*worker, job, rank, control);
+  run_agreed(control, [&] { worker.emplace(ready.context(*ready.backend, progress)); });
+  const std::vector<LayerStatistics> layers = compute(*worker, job, ready.rank_plan(), control);
 
+  Outcome outcome;
+  outcome.plan = ready.plan;
   Result& result = outcome.result;
-  result.calibration = inputs.calibration;
-  result.evaluation = inputs.evaluation;
-  result.sample_ids = inputs.sample_ids;
-  collect_layers(layers, rank, job, control, result);
+  result.calibration = ready.inputs.calibration;
+  result.evaluation = ready.inputs.evaluation;
+  result.sample_ids = ready.inputs.sample_ids;
+  collect_layers(layers, ready.rank_plan(), job, control, result);
   collect_perplexity(*worker, job, control, result);
   const std::string weights_digest = collect_weights_digest(*worker, control);
+  facts.peak_memory = static_cast<std::uint64_t>(
+      control.max(static_cast<std::int64_t>(ready.backend->peak_memory_bytes())));
+  outcome.peak_memory = facts.peak_memory;
   run_agreed(control, [&] {
     if (control.rank() != 0) return;
-    result.job = describe_job(job, inputs, backend->name(), checkpoint->format(), weights_digest);
-    result.provenance = make_provenance(job, plan, work, facts);
+    result.job =
+        describe_job(job, ready.inputs, *ready.backend, ready.checkpoint->format(), weights_digest);
+    result.provenance = make_provenance(job, ready.plan, facts);
     outcome.digest = write_result(result, job.output.result);
   });
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

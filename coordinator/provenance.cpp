@@ -47,8 +47,7 @@ std::string utc_now() {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
 }
 
-Attributes make_provenance(const Job& job, const Plan& plan, const Workload& work,
-                           const RunFacts& facts) {
+Attributes make_provenance(const Job& job, const Plan& plan, const RunFacts& facts) {
   return {{"job_file", job.file_text},
           {"command_line", facts.command_line},
           {"started", facts.started},
@@ -67,7 +66,9 @@ Attributes make_provenance(const Job& job, const Plan& plan, const Workload& wor
           {"partition", plan.grid.to_string()},
           {"partition_reason", plan.reason},
           {"ranks", static_cast<std::int64_t>(plan.ranks.size())},
-          {"microbatch", static_cast<std::int64_t>(work.microbatch)},
+          {"microbatch", static_cast<std::int64_t>(plan.work.microbatch)},
+          {"device_memory_planned", static_cast<std::int64_t>(plan.memory.total())},
+          {"device_memory_peak", static_cast<std::int64_t>(facts.peak_memory)},
           {"layers_at_once", static_cast<std::int64_t>(plan.layers_at_once)},
           {"weights_streamed", plan.streams() ? "yes" : "no"}};
 }

@@ -23,11 +23,11 @@ struct RunFacts {
   std::string started;              ///< utc_now() at the start
   std::vector<std::string> places;  ///< where_this_rank_runs, of every rank
   std::vector<std::string> warnings;
-  std::string gemm_check;  ///< what check_gemms says
+  std::string gemm_check;         ///< what check_gemms says
+  std::uint64_t peak_memory = 0;  ///< Backend::peak_memory_bytes of the rank that needed most
 };
 
 /// Everything that may differ between two equal runs.
-Attributes make_provenance(const Job& job, const Plan& plan, const Workload& work,
-                           const RunFacts& facts);
+Attributes make_provenance(const Job& job, const Plan& plan, const RunFacts& facts);
 
 }  // namespace fp8cal

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "jobs/sha256.hpp"
 #include "sharding/weight_shards.hpp"
 
 namespace fp8cal {
@@ -36,10 +37,10 @@ void add_config(Attributes& job, const ModelConfig& config) {
 
 }  // namespace
 
-Attributes describe_job(const Job& job, const Inputs& inputs, const std::string& backend,
+Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& backend,
                         const std::string& weights_format, const std::string& weights_digest) {
   Attributes all = {
-      {"numerics", fmt::format("{}-{}", backend, kNumericsVersion)},
+      {"numerics", fmt::format("{}-{}", backend.name(), kNumericsVersion)},
       {"weights_format", weights_format},
       {"weights_digest", weights_digest},
       {"tokenizer_sha256", inputs.tokenizer_sha256},
@@ -54,6 +55,8 @@ Attributes describe_job(const Job& job, const Inputs& inputs, const std::string&
       {"evaluation.windows", static_cast<std::int64_t>(inputs.evaluation.windows())},
       {"evaluation.sequence_length", static_cast<std::int64_t>(inputs.evaluation.sequence_length)},
   };
+  // Absent where they are native, as in every result from before there was another way.
+  if (backend.fp8_products() == Fp8Products::dequantized) all["fp8_products"] = "dequantized";
   add_config(all, inputs.config);
   return all;
 }

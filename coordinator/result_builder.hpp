@@ -4,6 +4,7 @@
 
 #include "coordinator/inputs.hpp"
 #include "jobs/job.hpp"
+#include "kernels/backend.hpp"
 #include "worker/layer_statistics.hpp"
 #include "worker/quantized_layer.hpp"
 
@@ -12,8 +13,9 @@ namespace fp8cal {
 /// Changes whenever the same job may give other bits.
 inline constexpr int kNumericsVersion = 1;
 
-/// Everything that must be equal in two equal runs. backend: its name is part of the numerics.
-Attributes describe_job(const Job& job, const Inputs& inputs, const std::string& backend,
+/// Everything that must be equal in two equal runs. The backend's name, and how it multiplies FP8,
+/// are part of the numerics.
+Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& backend,
                         const std::string& weights_format, const std::string& weights_digest);
 
 /// Adds one layer's distributions under the names of the modules that read them.

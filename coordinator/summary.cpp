@@ -37,18 +37,19 @@ std::string summarize(const Job& job, const Outcome& outcome) {
   }
   text += fmt::format(
       "\nweights {}, calibrated on {} x {} tokens (seed {}), evaluated on {} x {} tokens\n"
-      "partition {}, {:.1f} s\ncontent digest {}\nresult {}\n",
+      "partition {}, {:.1f} s, device memory {} of {} planned\ncontent digest {}\nresult {}\n",
       std::get<std::string>(result.job.at("weights_format")), result.calibration.windows(),
       result.calibration.sequence_length, job.calibration.seed, result.evaluation.windows(),
       result.evaluation.sequence_length, outcome.plan.grid.to_string(), outcome.seconds,
+      format_byte_size(outcome.peak_memory), format_byte_size(outcome.plan.memory.total()),
       outcome.digest, job.output.result);
   return text;
 }
 
-std::string describe_plan(const Plan& plan, const ModelConfig& config, const Workload& work,
-                          std::uint64_t budget) {
-  std::string text = fmt::format("partition   {} on {} ranks: {}\n", plan.grid.to_string(),
-                                 plan.ranks.size(), plan.reason);
+std::string describe_plan(const Plan& plan, const ModelConfig& config, std::uint64_t budget) {
+  const Workload& work = plan.work;
+  std::string text = fmt::format("partition   {} on {} rank{}: {}\n", plan.grid.to_string(),
+                                 plan.ranks.size(), plan.ranks.size() == 1 ? "" : "s", plan.reason);
   text += fmt::format("model       {} layers, hidden {}, {} heads, {} KV heads, vocabulary {}\n",
                       config.num_hidden_layers, config.hidden_size, config.num_attention_heads,
                       config.num_key_value_heads, config.vocab_size);
@@ -56,10 +57,12 @@ std::string describe_plan(const Plan& plan, const ModelConfig& config, const Wor
                       work.calibration_sequences, work.calibration_length, work.evaluation_windows,
                       work.evaluation_length, work.microbatch);
   text += fmt::format(
-      "memory      {} of {} a rank: weights {}, FP8 copy {}, workspace {}, statistics {}\n",
+      "memory      {} of {} a rank: weights {}, FP8 copy {} or statistics {}, workspace {}, "
+      "runtime {}\n",
       format_byte_size(plan.memory.total()), format_byte_size(budget),
       format_byte_size(plan.memory.weights), format_byte_size(plan.memory.quantized),
-      format_byte_size(plan.memory.workspace), format_byte_size(plan.memory.statistics));
+      format_byte_size(plan.memory.statistics), format_byte_size(plan.memory.workspace),
+      format_byte_size(plan.memory.runtime));
   text +=
       fmt::format("weights     {}\n",
                   plan.streams() ? fmt::format("streamed, {} layers at once", plan.layers_at_once)

@@ -10,7 +10,6 @@ namespace fp8cal {
 std::string summarize(const Job& job, const Outcome& outcome);
 
 /// What `fp8cal plan` prints.
-std::string describe_plan(const Plan& plan, const ModelConfig& config, const Workload& work,
-                          std::uint64_t budget);
+std::string describe_plan(const Plan& plan, const ModelConfig& config, std::uint64_t budget);
 
 }  // namespace fp8cal

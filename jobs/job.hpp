@@ -39,7 +39,7 @@ struct Job {
     std::string backend;
     std::optional<std::uint64_t> device_memory;  ///< bytes for one rank; none: what the device has
     std::optional<int> threads;                  ///< none: the rank's share of the cores
-    std::size_t microbatch = 0;                  ///< sequences computed at once
+    std::optional<std::size_t> microbatch;       ///< sequences computed at once; none: the plan's
     std::string progress;                        ///< auto, bar, lines or none
     bool allow_variant_gemm = false;             ///< run although slices change bits; recorded
   } runtime;

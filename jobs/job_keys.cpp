@@ -189,11 +189,17 @@ std::vector<JobKey> make_keys() {
                     }
                   }});
   keys.push_back({.name = "runtime.microbatch",
-                  .argument = "N",
-                  .default_value = "1",
-                  .help = "Sequences that are computed at once",
+                  .argument = "N|auto",
+                  .default_value = "auto",
+                  .help = "Sequences that are computed at once; auto: as many as make a GPU fast "
+                          "and fit, one on a CPU. No choice changes a bit of the content",
                   .store = [](Job& job, const Values& v) {
-                    job.runtime.microbatch = parse_number("runtime.microbatch", v[0], 1, 4096);
+                    if (v[0] == "auto") {
+                      job.runtime.microbatch.reset();
+                    } else {
+                      job.runtime.microbatch =
+                          parse_number("runtime.microbatch", v[0], 1, 4096, "auto or ");
+                    }
                   }});
   keys.push_back({.name = "runtime.progress",
                   .argument = "KIND",

@@ -7,6 +7,7 @@
 
 #include "kernels/buffer.hpp"
 #include "kernels/matrix.hpp"
+#include "kernels/upload_queue.hpp"
 
 namespace fp8cal {
 
@@ -33,6 +34,12 @@ struct Observation {
   std::uint32_t* sequence_amax = nullptr;  // [sequences] bits of f32
 };
 
+/// How a backend multiplies FP8 operands. The sums of the two may differ in their last bits.
+enum class Fp8Products : std::uint8_t {
+  native,       ///< as they are: the cpu backend, and GPUs with FP8 tensor cores
+  dequantized,  ///< as the same numbers in BF16: other GPUs
+};
+
 /// Arithmetic on device memory; knows no model, rank or file.
 ///
 /// Calls are in order, as on one stream, and may return before the work is done; `download` and
@@ -49,6 +56,14 @@ class Backend {
   virtual std::string device() const = 0;
   /// All memory of the device, in bytes; of the host for the cpu backend.
   virtual std::uint64_t memory_bytes() const = 0;
+  virtual Fp8Products fp8_products() const { return Fp8Products::native; }
+
+  /// From now on `allocate` throws where all buffers together would take more than `bytes`. To be
+  /// called while there are none.
+  virtual void limit_memory(std::uint64_t bytes) = 0;
+  /// The most device memory in use at any time: for cpu by all buffers, for cuda by everything on
+  /// the device, since the libraries take their share.
+  virtual std::uint64_t peak_memory_bytes() const = 0;
 
   virtual Buffer allocate(std::size_t bytes) = 0;
   /// `host` may be read until `synchronize` returns: leave it unchanged for so long.
@@ -56,6 +71,15 @@ class Backend {
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
   virtual void fill_zero(void* device, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
+  /// A queue of `slots` slots, each of slot_bytes > 0, which must not outlive the backend. Unless
+  /// overridden it copies at once, for devices whose memory is the host's.
+  virtual std::unique_ptr<UploadQueue> make_upload_queue(std::size_t slots, std::size_t slot_bytes);
+
+  /// Remembers this point in the order of calls under `number`, in place of what it stood for
+  /// before; waits for nothing. Numbers count from 0: all up to the largest are kept.
+  virtual void mark(std::size_t number) = 0;
+  /// Seconds on the device from one mark to a later one; waits until that is reached.
+  virtual double seconds_between(std::size_t first, std::size_t second) = 0;
 
   /// out[t] = table[ids[t] - first_id] where the table holds that id, else zeros.
   /// ids [tokens] u32, table [ids, hidden] bf16, out [tokens, hidden] bf16.
@@ -64,11 +88,13 @@ class Backend {
 
   /// residual += delta (bf16 sum; skipped where delta.data is null), then
   /// out = bf16(weight * bf16(residual / rms(residual))), the mean square in f32.
-  /// residual, delta, out [tokens, hidden] bf16; weight [1, hidden] bf16.
+  /// residual, out [tokens, hidden] bf16; weight [1, hidden] bf16; delta as in `add`.
   virtual void add_rms_norm(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
                             Matrix out) = 0;
 
-  /// residual += delta, both [tokens, hidden] bf16.
+  /// residual += delta, both bf16. residual [tokens, hidden]; delta the same, or as all-gathered
+  /// columns come, [parts * tokens, hidden / parts]: its row p * tokens + t holds the p-th range of
+  /// hidden / parts columns of token t.
   virtual void add(Matrix residual, ConstMatrix delta) = 0;
 
   /// Rotates in place, rounding to bf16 after each product and after the sum as Hugging Face does.
@@ -77,8 +103,9 @@ class Backend {
   virtual void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) = 0;
 
   /// Causal grouped-query attention within sequences of `sequence_length` rows. Scores and softmax
-  /// in f32 with scale 1 / sqrt(head_dim); probabilities are rounded to bf16 before they multiply v,
-  /// normalised before (cpu) or after (cuda). q, out [tokens, q_heads * head_dim]; k, v [tokens, kv_heads * head_dim]; all bf16.
+  /// in f32 with scale 1 / sqrt(head_dim); probabilities are rounded to bf16 before they multiply
+  /// v, normalised before (cpu) or after (cuda). q, out [tokens, q_heads * head_dim]; k, v [tokens,
+  /// kv_heads * head_dim]; all bf16.
   virtual void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                          std::size_t sequence_length, Matrix out) = 0;
 

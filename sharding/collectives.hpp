@@ -5,6 +5,9 @@
 
 namespace fp8cal {
 
+/// Gathers that may be under way at a time.
+inline constexpr int kGatherLanes = 2;
+
 /// The data plane: device memory between the ranks of one group. Only gathers, maxima and integer
 /// sums, and messages: no operation here depends on the order in which ranks take part. Calls are
 /// ordered with those of the rank's backend, as on one stream: after its earlier ones and before
@@ -17,7 +20,15 @@ class Collectives {
   virtual int size() const = 0;
 
   /// received = every rank's `bytes` bytes, in rank order. received [size * bytes].
-  virtual void all_gather(const void* sent, void* received, std::size_t bytes) = 0;
+  void all_gather(const void* sent, void* received, std::size_t bytes) {
+    begin_gather(sent, received, bytes, 0);
+    end_gather(0);
+  }
+  /// An all_gather beside which the backend may compute: until end_gather, its later calls must not
+  /// write `sent` or touch `received`. lane: below kGatherLanes, one gather at a time in each.
+  /// Every rank begins the same gathers in the same order.
+  virtual void begin_gather(const void* sent, void* received, std::size_t bytes, int lane) = 0;
+  virtual void end_gather(int lane) = 0;
   /// In place: the largest value on any rank, element by element.
   virtual void all_max(std::uint32_t* values, std::size_t count) = 0;
   /// In place: sums over the ranks, element by element.

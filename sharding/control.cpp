@@ -71,9 +71,9 @@ std::vector<std::string> Control::gather(const std::string& bytes) const {
   return gathered;
 }
 
-int Control::max(int value) const {
-  int largest = value;
-  FP8CAL_MPI(MPI_Allreduce(&value, &largest, 1, MPI_INT, MPI_MAX, communicator_));
+std::int64_t Control::max(std::int64_t value) const {
+  std::int64_t largest = value;
+  FP8CAL_MPI(MPI_Allreduce(&value, &largest, 1, MPI_INT64_T, MPI_MAX, communicator_));
   return largest;
 }
 

@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ class Control {
   /// Every rank's bytes, in rank order, on rank 0; empty elsewhere.
   std::vector<std::string> gather(const std::string& bytes) const;
   /// The largest value on any rank.
-  int max(int value) const;
+  std::int64_t max(std::int64_t value) const;
 
  private:
   MPI_Comm communicator_ = MPI_COMM_NULL;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "sharding/plan.hpp"
+#include "sharding/workspace_bytes.hpp"
 
 namespace fp8cal {
 namespace {
@@ -13,33 +14,45 @@ std::uint64_t statistics_of_layer(const ModelConfig& config, const Workload& wor
   return 6 * kHistogramBytes + 4 * channels + 6 * 4 * work.calibration_sequences;
 }
 
-/// Bytes a token of the largest set of activations that live at once; see worker/workspace.hpp.
-std::uint64_t workspace_per_token(const ModelConfig& config, int slices) {
-  const std::uint64_t parts = static_cast<std::uint64_t>(slices);
-  const std::uint64_t widest =
-      std::max({config.hidden_size, config.q_rows(), config.intermediate_size});
-  const std::uint64_t local =
-      std::max(config.q_rows() + 2 * config.kv_rows(), 2 * config.intermediate_size) / parts;
-  const std::uint64_t logits = config.vocab_size / vocabulary_slices(config.vocab_size);
-  // Residual, delta, normed and wide activations, local results before and after a gather, the
-  // quantized operand, one vocabulary slice of logits.
-  return 2 * (3 * config.hidden_size + widest + local + 2 * widest) + widest + 2 * logits;
+/// Activations of one microbatch, and what goes in and out of the model with it.
+std::uint64_t workspace_of(const ModelConfig& config, const Workload& work, int slices) {
+  const std::size_t lanes = static_cast<std::size_t>(lanes_of(work.microbatch, slices));
+  const std::size_t lane_tokens = (work.microbatch + lanes - 1) / lanes * work.max_length();
+  constexpr std::uint64_t kIdTargetAndNll = 12;
+  return lanes * workspace_bytes(config, lane_tokens, slices).total() +
+         work.max_tokens() * (config.hidden_size * 2 + kIdTargetAndNll) +
+         work.max_length() * config.head_dim * 2;
+}
+
+/// Measured on an H200 with CUDA 13.0, cuBLASLt 13.1 and NCCL 2.28; docs/benchmarks.md.
+std::uint64_t runtime_of(const Grid& grid, const Device& device) {
+  if (!device.is_gpu) return 0;
+  constexpr std::uint64_t kMebibyte = 1 << 20;
+  constexpr std::uint64_t kContext = 600 * kMebibyte;
+  constexpr std::uint64_t kGroup = 750 * kMebibyte;
+  const bool pipeline = grid.layers > 1;
+  const bool slices = grid.tensor > 1;
+  const bool stage = grid.sequences > 1;
+  return kContext + kGroup * static_cast<std::uint64_t>(pipeline + slices + stage);
 }
 
 }  // namespace
 
 MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, const Grid& grid,
-                               std::size_t layers_at_once) {
+                               std::size_t layers_at_once, const Device& device) {
   const std::uint64_t layer = bytes_of(layer_shards(config, 0, grid.tensor, 0));
   const std::uint64_t embedding = embedding_shard(config, grid.tensor, 0).bytes();
   const bool one_stage = grid.layers == 1;
   // Untied, the first stage holds the embedding and the last the head: both in a single stage.
   const std::uint64_t ends = one_stage && !config.tie_word_embeddings ? 2 * embedding : embedding;
+  // Streamed, the layers that come next are loaded while these are still there.
+  const std::size_t own = config.num_hidden_layers / static_cast<std::size_t>(grid.layers);
   MemoryEstimate memory;
-  memory.weights = layer * layers_at_once + ends;
+  memory.weights = layer * std::min(own, 2 * layers_at_once) + ends;
   memory.quantized = layer * layers_at_once / 2;
-  memory.workspace = work.max_tokens() * workspace_per_token(config, grid.tensor);
+  memory.workspace = workspace_of(config, work, grid.tensor);
   memory.statistics = statistics_of_layer(config, work) * layers_at_once;
+  memory.runtime = runtime_of(grid, device);
   return memory;
 }
 

@@ -35,10 +35,10 @@ MpiCollectives::MpiCollectives(MPI_Comm parent, int color, int key) {
 
 MpiCollectives::~MpiCollectives() { MPI_Comm_free(&communicator_); }
 
-void MpiCollectives::all_gather(const void* sent, void* received, std::size_t bytes) {
+void MpiCollectives::begin_gather(const void* sent, void* received, std::size_t bytes, int) {
   if (bytes > INT_MAX) {
     throw Error(ExitCode::failed,
-                fmt::format("all_gather: expected at most {} bytes a rank, found {}; lower "
+                fmt::format("gather: expected at most {} bytes a rank, found {}; lower "
                             "runtime.microbatch",
                             INT_MAX, bytes));
   }

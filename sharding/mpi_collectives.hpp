@@ -18,7 +18,8 @@ class MpiCollectives : public Collectives {
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  void all_gather(const void* sent, void* received, std::size_t bytes) override;
+  void begin_gather(const void* sent, void* received, std::size_t bytes, int lane) override;
+  void end_gather(int) override {}
   void all_max(std::uint32_t* values, std::size_t count) override;
   void all_sum(std::uint64_t* values, std::size_t count) override;
   void all_sum(std::uint32_t* values, std::size_t count) override;

@@ -53,8 +53,13 @@ void NcclCollectives::connect(std::chrono::seconds deadline) {
   if (rank_ == 0) invitation.result = ncclGetUniqueId(&invitation.id);
   FP8CAL_MPI(MPI_Bcast(&invitation, sizeof invitation, MPI_BYTE, 0, control_));
   if (invitation.result != ncclSuccess) fail("unique id", text_of(invitation.result));
+  side_ = create_urgent_cuda_stream();
+  backend_reached_ = create_cuda_event();
+  operation_done_ = create_cuda_event();
+  for (CudaEvent& event : gather_done_) event = create_cuda_event();
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
+  config.maxCTAs = kNcclMultiprocessors;
   finish("connect", ncclCommInitRankConfig(&communicator_, size_, invitation.id, rank_, &config),
          deadline);
 }
@@ -75,14 +80,31 @@ NcclCollectives::~NcclCollectives() {
   MPI_Comm_free(&control_);
 }
 
-void NcclCollectives::all_gather(const void* sent, void* received, std::size_t bytes) {
+void NcclCollectives::follow_backend() {
+  FP8CAL_CUDA(cudaEventRecord(backend_reached_.get(), stream_));
+  FP8CAL_CUDA(cudaStreamWaitEvent(side_.get(), backend_reached_.get()));
+}
+
+void NcclCollectives::precede_backend() {
+  FP8CAL_CUDA(cudaEventRecord(operation_done_.get(), side_.get()));
+  FP8CAL_CUDA(cudaStreamWaitEvent(stream_, operation_done_.get()));
+}
+
+void NcclCollectives::begin_gather(const void* sent, void* received, std::size_t bytes, int lane) {
   if (bytes == 0) return;
   if (size_ == 1) {
     FP8CAL_CUDA(cudaMemcpyAsync(received, sent, bytes, cudaMemcpyDeviceToDevice, stream_));
     return;
   }
-  finish("all_gather", ncclAllGather(sent, received, bytes, ncclUint8, communicator_, stream_),
+  follow_backend();
+  finish("gather", ncclAllGather(sent, received, bytes, ncclUint8, communicator_, side_.get()),
          kPatience);
+  FP8CAL_CUDA(cudaEventRecord(gather_done_.at(static_cast<std::size_t>(lane)).get(), side_.get()));
+}
+
+void NcclCollectives::end_gather(int lane) {
+  if (size_ == 1) return;
+  FP8CAL_CUDA(cudaStreamWaitEvent(stream_, gather_done_.at(static_cast<std::size_t>(lane)).get()));
 }
 
 void NcclCollectives::all_max(std::uint32_t* values, std::size_t count) {
@@ -100,20 +122,27 @@ void NcclCollectives::all_sum(std::uint32_t* values, std::size_t count) {
 void NcclCollectives::all_reduce(const char* operation, void* values, std::size_t count,
                                  ncclDataType_t type, ncclRedOp_t reduction) {
   if (size_ == 1 || count == 0) return;
-  finish(operation, ncclAllReduce(values, values, count, type, reduction, communicator_, stream_),
+  follow_backend();
+  finish(operation,
+         ncclAllReduce(values, values, count, type, reduction, communicator_, side_.get()),
          kPatience);
+  precede_backend();
 }
 
 void NcclCollectives::send(const void* data, std::size_t bytes, int to) {
   expect_peer("send", to);
   if (bytes == 0) return;
-  finish("send", ncclSend(data, bytes, ncclUint8, to, communicator_, stream_), kPatience);
+  follow_backend();
+  finish("send", ncclSend(data, bytes, ncclUint8, to, communicator_, side_.get()), kPatience);
+  precede_backend();
 }
 
 void NcclCollectives::receive(void* data, std::size_t bytes, int from) {
   expect_peer("receive", from);
   if (bytes == 0) return;
-  finish("receive", ncclRecv(data, bytes, ncclUint8, from, communicator_, stream_), kPatience);
+  follow_backend();
+  finish("receive", ncclRecv(data, bytes, ncclUint8, from, communicator_, side_.get()), kPatience);
+  precede_backend();
 }
 
 void NcclCollectives::wait() {

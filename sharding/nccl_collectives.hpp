@@ -4,15 +4,18 @@
 #include <mpi.h>
 #include <nccl.h>
 
+#include <array>
 #include <chrono>
 #include <string>
 
+#include "kernels/cuda/cuda_handles.hpp"
 #include "sharding/collectives.hpp"
 
 namespace fp8cal {
 
-/// Collectives over the memory of GPUs, for the cuda backend. Calls are enqueued on one stream and
-/// return before the work is done. Failures throw Error with the operation, the rank and NCCL's
+/// Collectives over the memory of GPUs, for the cuda backend. They run on a stream of their own, of
+/// high priority, ordered with the backend's by events; calls return before the work is done.
+/// Failures throw Error with the operation, the rank and NCCL's
 /// text, and leave the communicator aborted: the other ranks then fail too instead of waiting.
 /// A group of one rank makes no NCCL call.
 class NcclCollectives : public Collectives {
@@ -27,7 +30,8 @@ class NcclCollectives : public Collectives {
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  void all_gather(const void* sent, void* received, std::size_t bytes) override;
+  void begin_gather(const void* sent, void* received, std::size_t bytes, int lane) override;
+  void end_gather(int lane) override;
   void all_max(std::uint32_t* values, std::size_t count) override;
   void all_sum(std::uint64_t* values, std::size_t count) override;
   void all_sum(std::uint32_t* values, std::size_t count) override;
@@ -39,6 +43,10 @@ class NcclCollectives : public Collectives {
   using Clock = std::chrono::steady_clock;
 
   void connect(std::chrono::seconds deadline);
+  /// What is enqueued next on `side_` runs after all earlier calls of the backend.
+  void follow_backend();
+  /// Later calls of the backend run after what has been enqueued on `side_`.
+  void precede_backend();
   void all_reduce(const char* operation, void* values, std::size_t count, ncclDataType_t type,
                   ncclRedOp_t reduction);
   /// Until NCCL has taken what was asked of it.
@@ -49,7 +57,10 @@ class NcclCollectives : public Collectives {
 
   MPI_Comm control_ = MPI_COMM_NULL;
   ncclComm_t communicator_ = nullptr;  // null in a group of one, and once aborted
-  cudaStream_t stream_;
+  cudaStream_t stream_;                // the backend's
+  CudaStream side_;
+  CudaEvent backend_reached_, operation_done_;
+  std::array<CudaEvent, kGatherLanes> gather_done_;
   int rank_ = 0;
   int size_ = 1;
 };

@@ -4,6 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
+#include <limits>
+#include <optional>
 
 #include "jobs/byte_size.hpp"
 #include "jobs/error.hpp"
@@ -11,19 +14,61 @@
 namespace fp8cal {
 namespace {
 
+// Tokens of a microbatch from which on a GPU's matrix products are as fast as they get; measured on
+// an H200 (docs/benchmarks.md).
+constexpr std::size_t kGpuTokens = 32768;
+
+/// How much of a rank's work is done at once.
+struct Fit {
+  std::size_t microbatch = 0;  // sequences
+  std::size_t layers = 0;      // 0: does not fit
+};
+
 /// How many of a rank's layers fit at once; 0 where not even one does. A pipeline keeps its layers:
 /// streaming them would leave the next stage idle.
 std::size_t fitting_layers(const ModelConfig& config, const Workload& work, const Grid& grid,
-                           std::uint64_t budget) {
+                           const Device& device) {
   const std::size_t layers = config.num_hidden_layers / static_cast<std::size_t>(grid.layers);
   const auto fits = [&](std::size_t count) {
-    return estimate_memory(config, work, grid, count).total() <= budget;
+    return estimate_memory(config, work, grid, count, device).total() <= device.budget;
   };
   if (fits(layers)) return layers;
   if (grid.layers > 1) return 0;
   std::size_t count = layers - 1;
   while (count > 0 && !fits(count)) --count;
   return count;
+}
+
+/// The largest microbatch that is worth trying, a power of two.
+std::size_t largest_microbatch(const Workload& work, const Grid& grid, const Device& device) {
+  const std::size_t own = work.calibration_sequences / static_cast<std::size_t>(grid.sequences);
+  std::size_t limit = device.is_gpu ? kGpuTokens / std::max<std::size_t>(1, work.max_length()) : 1;
+  limit = std::min(limit, own);
+  // A pipeline of n stages idles for n - 1 microbatches of a pass.
+  if (grid.layers > 1)
+    limit = std::min(limit, own / (16 * static_cast<std::size_t>(grid.layers - 1)));
+  return std::bit_floor(std::max<std::size_t>(1, limit));
+}
+
+/// The microbatch that the job asks for, else the largest with which all weights stay. Streamed
+/// weights leave room for a smaller one, since with more layers at once hidden states make fewer
+/// trips to the host.
+Fit fit(const ModelConfig& config, Workload work, const Grid& grid, const Device& device) {
+  const auto layers_with = [&](std::size_t microbatch) {
+    work.microbatch = microbatch;
+    return fitting_layers(config, work, grid, device);
+  };
+  if (work.microbatch != 0) return {work.microbatch, layers_with(work.microbatch)};
+  const std::size_t own = config.num_hidden_layers / static_cast<std::size_t>(grid.layers);
+  const std::size_t largest = largest_microbatch(work, grid, device);
+  for (std::size_t microbatch = largest; microbatch > 0; microbatch /= 2) {
+    if (layers_with(microbatch) == own) return {microbatch, own};
+  }
+  for (std::size_t microbatch = std::max<std::size_t>(1, largest / 2); microbatch > 0;
+       microbatch /= 2) {
+    if (const std::size_t layers = layers_with(microbatch); layers > 0) return {microbatch, layers};
+  }
+  return {1, 0};
 }
 
 struct Candidate {
@@ -66,36 +111,82 @@ std::vector<int> usable_rank_counts(const ModelConfig& config, const Workload& w
   return counts;
 }
 
-[[noreturn]] void refuse_memory(const ModelConfig& config, const Workload& work, const Grid& grid,
-                                std::uint64_t budget) {
-  const std::size_t least = grid.layers > 1 ? config.num_hidden_layers / grid.layers : 1;
-  const std::uint64_t needed = estimate_memory(config, work, grid, least).total();
-  throw InputError("runtime.device_memory",
-                   fmt::format("the job does not fit as '{}'", grid.to_string()),
-                   "at least " + format_byte_size(needed) + " a rank", format_byte_size(budget));
-}
-
-Candidate choose(const ModelConfig& config, const Workload& work, int ranks, std::uint64_t budget) {
+/// The grid of these ranks: the mode's, or the one that `auto` would take. None where no rank can
+/// hold its part.
+std::optional<Candidate> choose(const ModelConfig& config, const Workload& work,
+                                const std::string& mode, int ranks, const Device& device) {
+  if (mode != "auto") {
+    const Grid grid = parse_grid(mode, ranks);
+    check_grid(grid, config, work.calibration_sequences);
+    if (fit(config, work, grid, device).layers == 0) return std::nullopt;
+    return Candidate{grid, "partition.mode asks for it"};
+  }
   const std::vector<Candidate> all = candidates(config, work, ranks);
   if (all.empty()) {
     throw InputError("partition.mode", "no partition uses every rank evenly",
                      fmt::format("{} ranks", fmt::join(usable_rank_counts(config, work), ", ")),
                      std::to_string(ranks));
   }
-  const std::size_t layers = config.num_hidden_layers;
+  const std::string budget = format_byte_size(device.budget);
   for (const Candidate& one : all) {
-    const std::size_t own = layers / static_cast<std::size_t>(one.grid.layers);
-    if (fitting_layers(config, work, one.grid, budget) == own) {
-      return {one.grid, one.reason + "; the weights fit in " + format_byte_size(budget)};
+    const std::size_t own = config.num_hidden_layers / static_cast<std::size_t>(one.grid.layers);
+    if (fit(config, work, one.grid, device).layers == own) {
+      return Candidate{one.grid, one.reason + "; the weights fit in " + budget};
     }
   }
   for (const Candidate& one : all) {
-    if (fitting_layers(config, work, one.grid, budget) > 0) {
-      return {one.grid, one.reason + "; the weights do not fit in " + format_byte_size(budget) +
-                            " and are streamed"};
+    if (fit(config, work, one.grid, device).layers > 0) {
+      return Candidate{one.grid,
+                       one.reason + "; the weights do not fit in " + budget + " and are streamed"};
     }
   }
-  refuse_memory(config, work, all.back().grid, budget);
+  return std::nullopt;
+}
+
+/// The smallest budget of a rank with which the mode's, or any, grid of these ranks fits.
+std::uint64_t smallest_budget(const ModelConfig& config, Workload work, const std::string& mode,
+                              int ranks, const Device& device) {
+  std::vector<Candidate> grids;
+  if (mode == "auto") {
+    grids = candidates(config, work, ranks);
+  } else {
+    grids.push_back({parse_grid(mode, ranks), ""});
+  }
+  work.microbatch = std::max<std::size_t>(1, work.microbatch);
+  std::uint64_t smallest = std::numeric_limits<std::uint64_t>::max();
+  for (const Candidate& one : grids) {
+    const std::size_t least =
+        one.grid.layers > 1 ? config.num_hidden_layers / static_cast<std::size_t>(one.grid.layers)
+                            : 1;
+    smallest = std::min(smallest, estimate_memory(config, work, one.grid, least, device).total());
+  }
+  return smallest;
+}
+
+/// The smallest number of ranks from `ranks` to 64 with which `auto` fits; 0: none.
+int sufficient_ranks(const ModelConfig& config, const Workload& work, int ranks,
+                     const Device& device) {
+  for (; ranks <= 64; ++ranks) {
+    for (const Candidate& one : candidates(config, work, ranks)) {
+      if (fit(config, work, one.grid, device).layers > 0) return ranks;
+    }
+  }
+  return 0;
+}
+
+[[noreturn]] void refuse_memory(const ModelConfig& config, const Workload& work,
+                                const std::string& mode, int ranks, const Device& device) {
+  std::string expected = "at least " +
+                         format_byte_size(smallest_budget(config, work, mode, ranks, device)) +
+                         " a rank";
+  if (const int enough = sufficient_ranks(config, work, ranks, device); enough > 0) {
+    expected +=
+        fmt::format(", or {} rank{} with partition.mode = auto", enough, enough == 1 ? "" : "s");
+  }
+  throw InputError("runtime.device_memory",
+                   fmt::format("the job does not fit on {} rank{} with partition.mode = {}", ranks,
+                               ranks == 1 ? "" : "s", mode),
+                   expected, format_byte_size(device.budget));
 }
 
 std::vector<RankPlan> rank_plans(const ModelConfig& config, const Workload& work,
@@ -118,26 +209,23 @@ std::vector<RankPlan> rank_plans(const ModelConfig& config, const Workload& work
 
 }  // namespace
 
-std::size_t Workload::max_tokens() const {
-  return microbatch * std::max(calibration_length, evaluation_length);
-}
+std::size_t Workload::max_length() const { return std::max(calibration_length, evaluation_length); }
+
+std::size_t Workload::max_tokens() const { return microbatch * max_length(); }
 
 Plan make_plan(const ModelConfig& config, const Workload& work, const std::string& mode, int ranks,
-               std::uint64_t budget) {
+               const Device& device) {
+  const std::optional<Candidate> chosen = choose(config, work, mode, ranks, device);
+  if (!chosen) refuse_memory(config, work, mode, ranks, device);
+  const Fit how = fit(config, work, chosen->grid, device);
   Plan plan;
-  if (mode == "auto") {
-    const Candidate chosen = choose(config, work, ranks, budget);
-    plan.grid = chosen.grid;
-    plan.reason = chosen.reason;
-  } else {
-    plan.grid = parse_grid(mode, ranks);
-    plan.reason = "partition.mode asks for it";
-  }
-  check_grid(plan.grid, config, work.calibration_sequences);
-  plan.layers_at_once = fitting_layers(config, work, plan.grid, budget);
-  if (plan.layers_at_once == 0) refuse_memory(config, work, plan.grid, budget);
+  plan.grid = chosen->grid;
+  plan.reason = chosen->reason;
+  plan.work = work;
+  plan.work.microbatch = how.microbatch;
+  plan.layers_at_once = how.layers;
   plan.ranks = rank_plans(config, work, plan.grid);
-  plan.memory = estimate_memory(config, work, plan.grid, plan.layers_at_once);
+  plan.memory = estimate_memory(config, plan.work, plan.grid, plan.layers_at_once, device);
   return plan;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,8 +18,9 @@ struct Workload {
   std::size_t calibration_length = 0;  ///< tokens
   std::size_t evaluation_windows = 0;
   std::size_t evaluation_length = 0;  ///< tokens
-  std::size_t microbatch = 1;         ///< sequences computed at once
+  std::size_t microbatch = 0;         ///< sequences computed at once; 0: the plan decides
 
+  std::size_t max_length() const;  ///< of a sequence, tokens
   std::size_t max_tokens() const;  ///< of one microbatch
 };
 
@@ -34,35 +36,47 @@ struct RankPlan {
   bool predicts = false;  ///< last stage
 };
 
+/// What a rank computes on.
+struct Device {
+  std::uint64_t budget = 0;  ///< bytes that a rank may take of it, everything included
+  bool is_gpu = false;       ///< which has a runtime of its own, and wants many tokens at once
+};
+
 /// Predicted memory of one rank, bytes of device memory.
 struct MemoryEstimate {
   std::uint64_t weights = 0;     ///< BF16 weights held at once
   std::uint64_t quantized = 0;   ///< their FP8 copy
   std::uint64_t workspace = 0;   ///< activations of one microbatch
   std::uint64_t statistics = 0;  ///< histograms and maxima
+  std::uint64_t runtime = 0;     ///< what CUDA, cuBLASLt and NCCL take for themselves
 
-  std::uint64_t total() const { return weights + quantized + workspace + statistics; }
+  /// Statistics are merged and gone before weights are quantized.
+  std::uint64_t total() const {
+    return weights + std::max(quantized, statistics) + workspace + runtime;
+  }
 };
 
 /// Who does what. The same on every rank; a pure function of its arguments.
 struct Plan {
   Grid grid;
   std::string reason;              ///< why this grid
-  std::size_t layers_at_once = 0;  ///< layers of a rank that are held together
+  Workload work;                   ///< with the microbatch
+  std::size_t layers_at_once = 0;  ///< layers of a rank that are computed together
   std::vector<RankPlan> ranks;
   MemoryEstimate memory;  ///< of the rank that needs most
 
-  /// Weights pass through the device a few layers at a time, each pass's hidden states kept aside.
+  /// Weights pass through the device a few layers at a time, the next ones are loaded while these
+  /// compute, and each pass's hidden states are kept aside.
   bool streams() const { return layers_at_once < ranks.front().layers.count; }
 };
 
-/// mode: a partition.mode. budget: bytes of device memory for a rank. Throws InputError where the
-/// ranks cannot be used evenly, or where the job cannot fit, saying what would do.
+/// mode: a partition.mode. Throws InputError where the ranks cannot be used evenly, or where the
+/// job cannot fit, naming the smallest budget and the number of ranks that would do.
 Plan make_plan(const ModelConfig& config, const Workload& work, const std::string& mode, int ranks,
-               std::uint64_t budget);
+               const Device& device);
 
-/// Predicted memory of the rank that needs most, with `layers_at_once` layers held together.
+/// Predicted peak of the rank that needs most, with `layers_at_once` layers computed together.
 MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, const Grid& grid,
-                               std::size_t layers_at_once);
+                               std::size_t layers_at_once, const Device& device);
 
 }  // namespace fp8cal

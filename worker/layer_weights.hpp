@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <vector>
 
 #include "kernels/backend.hpp"
 #include "worker/layer_statistics.hpp"
-#include "worker/shard_loader.hpp"
+#include "worker/shard_target.hpp"
 
 namespace fp8cal {
 
@@ -27,16 +29,24 @@ struct Layer {
 /// The BF16 weights of one layer in device memory, with their statistics.
 class LayerWeights {
  public:
-  /// Loads slice `slice` of `slices` of `layer`.
-  LayerWeights(ShardLoader& loader, Backend& backend, const ModelConfig& config, std::size_t layer,
-               int slices, int slice);
+  /// Makes room for slice `slice` of `slices` of `layer`.
+  LayerWeights(Backend& backend, const ModelConfig& config, std::size_t layer, int slices,
+               int slice);
+
+  /// What to load, and where to.
+  const std::vector<ShardTarget>& targets() const { return targets_; }
+
+  /// Computes the statistics, once the targets are loaded. Throws InputError where a weight is an
+  /// infinity or NaN.
+  void measure(Backend& backend);
 
   const Layer& layer() const { return layer_; }
-  /// Row amax of this rank's slice of each linear module.
+  /// Row amax of this rank's slice of each linear module, once measured.
   const std::array<WeightStatistics, kLinearModules>& statistics() const { return statistics_; }
 
  private:
   Buffer storage_;
+  std::vector<ShardTarget> targets_;
   Layer layer_;
   std::array<WeightStatistics, kLinearModules> statistics_;
 };

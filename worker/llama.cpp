@@ -1,16 +1,20 @@
 #include "worker/llama.hpp"
 
 #include "sharding/grid.hpp"
+#include "sharding/workspace_bytes.hpp"
 #include "worker/rope.hpp"
 
 namespace fp8cal {
 
 Llama::Llama(Backend& backend, Collectives& slices, const ModelConfig& config,
-             std::size_t max_tokens, std::size_t max_length)
-    : backend_(backend),
-      slices_(slices),
-      config_(config),
-      workspace_(backend, config, max_tokens, slices.size()) {
+             std::size_t max_sequences, std::size_t max_length)
+    : backend_(backend), slices_(slices), config_(config) {
+  const int lanes = lanes_of(max_sequences, slices.size());
+  const std::size_t parts = static_cast<std::size_t>(lanes);
+  const std::size_t lane_tokens = (max_sequences + parts - 1) / parts * max_length;
+  for (int i = 0; i < lanes; ++i) {
+    lanes_.push_back({i, Workspace(backend, config, lane_tokens, slices.size())});
+  }
   const RopeTable table = make_rope_table(config, max_length);
   const std::size_t bytes = table.cosine.size() * sizeof(std::uint16_t);
   cosine_ = backend.allocate(bytes);
@@ -30,132 +34,197 @@ void Llama::embed(const std::uint32_t* ids, ConstMatrix table, Matrix x) {
 
 void Llama::run(std::span<const Layer* const> layers, Matrix x, std::size_t sequence_length,
                 Observer* observer) {
-  pending_ = {};
+  const std::span<Lane> lanes = split(x, sequence_length);
   for (const Layer* layer : layers) {
-    attention_block(*layer, x, sequence_length, observer);
-    feed_forward_block(*layer, x, observer);
+    const Step step = {*layer, sequence_length, observer};
+    for (Lane& lane : lanes) attend(step, lane);
+    for (Lane& lane : lanes) project(step, lane);
+    for (Lane& lane : lanes) widen(step, lane);
+    for (Lane& lane : lanes) narrow(step, lane);
   }
-  if (pending_.data != nullptr) backend_.add(x, pending_);
+  for (Lane& lane : lanes) {
+    end_gather(lane);
+    if (lane.pending.data != nullptr) backend_.add(lane.x, lane.pending);
+  }
 }
 
-void Llama::attention_block(const Layer& layer, Matrix x, std::size_t sequence_length,
-                            Observer* observer) {
+std::span<Llama::Lane> Llama::split(Matrix x, std::size_t sequence_length) {
+  const std::size_t sequences = x.rows / sequence_length;
+  const int count = lanes_of(sequences, slices_.size());
+  for (int i = 0; i < count; ++i) {
+    const Range share = share_of(sequences, count, i);
+    Lane& lane = lanes_[static_cast<std::size_t>(i)];
+    lane.first_row = share.first * sequence_length;
+    lane.x = x.row_range(lane.first_row, share.count * sequence_length);
+    lane.pending = {};
+  }
+  return std::span(lanes_).first(static_cast<std::size_t>(count));
+}
+
+void Llama::attend(const Step& step, Lane& lane) {
   const std::size_t slices = static_cast<std::size_t>(slices_.size());
+  const std::size_t tokens = lane.x.rows;
   const std::size_t q_cols = config_.q_rows() / slices;
   const std::size_t kv_cols = config_.kv_rows() / slices;
   const std::size_t half = config_.head_dim / 2;
+  end_gather(lane);
 
-  const Matrix normed = workspace_.normed(x.rows);
-  backend_.add_rms_norm(x, pending_, layer.input_norm, static_cast<float>(config_.rms_norm_eps),
-                        normed);
-  if (observer != nullptr) observer->observe(layer.index, Site::qkv_input, normed);
+  const Matrix normed = lane.workspace.normed(tokens);
+  backend_.add_rms_norm(lane.x, lane.pending, step.layer.input_norm,
+                        static_cast<float>(config_.rms_norm_eps), normed);
+  observe(step, lane, Site::qkv_input, normed);
 
-  const Matrix qkv = workspace_.own_inputs(x.rows, q_cols + 2 * kv_cols);
-  linear(layer.qkv, normed, qkv);
+  const Matrix qkv = lane.workspace.own_inputs(tokens, q_cols + 2 * kv_cols);
+  linear(step.layer.qkv, normed, qkv, lane);
   const Matrix q = qkv.column_range(0, q_cols);
   const Matrix k = qkv.column_range(q_cols, kv_cols);
   const Matrix v = qkv.column_range(q_cols + kv_cols, kv_cols);
-  const Matrix cosine = Matrix::dense(cosine_.data(), DType::bf16, sequence_length, half);
-  const Matrix sine = Matrix::dense(sine_.data(), DType::bf16, sequence_length, half);
-  backend_.rope(q, config_.head_dim, cosine, sine);
-  backend_.rope(k, config_.head_dim, cosine, sine);
-  if (observer != nullptr) {
-    observer->observe(layer.index, Site::key, k);
-    observer->observe(layer.index, Site::value, v);
-  }
+  const Matrix cosine = Matrix::dense(cosine_.data(), DType::bf16, step.sequence_length, half);
+  const Matrix sine = Matrix::dense(sine_.data(), DType::bf16, step.sequence_length, half);
+  backend_.rope(qkv.column_range(0, q_cols + kv_cols), config_.head_dim, cosine, sine);
+  observe(step, lane, Site::key, k);
+  observe(step, lane, Site::value, v);
 
-  const Matrix attended = workspace_.wide(x.rows, config_.q_rows());
-  const Matrix own = own_part(attended);
-  backend_.attention(q, k, v, config_.head_dim, sequence_length, own);
-  gather(own, attended);
-  if (observer != nullptr) observer->observe(layer.index, Site::o_input, attended);
-
-  const Matrix delta = workspace_.delta(x.rows);
-  const Matrix own_delta = own_part(delta);
-  linear(layer.o, attended, own_delta);
-  gather(own_delta, delta);
-  pending_ = delta;
+  const Matrix attended = lane.workspace.wide(tokens, config_.q_rows());
+  const Matrix own = own_part(lane, attended);
+  backend_.attention(q, k, v, config_.head_dim, step.sequence_length, own);
+  begin_gather(lane, own, attended);
 }
 
-void Llama::feed_forward_block(const Layer& layer, Matrix x, Observer* observer) {
+void Llama::project(const Step& step, Lane& lane) {
+  const std::size_t tokens = lane.x.rows;
+  end_gather(lane);
+  const Matrix attended = lane.workspace.wide(tokens, config_.q_rows());
+  observe(step, lane, Site::o_input, attended);
+
+  add_later(lane, step.layer.o, attended);
+}
+
+void Llama::widen(const Step& step, Lane& lane) {
+  const std::size_t tokens = lane.x.rows;
   const std::size_t own_inner =
       config_.intermediate_size / static_cast<std::size_t>(slices_.size());
-  const Matrix normed = workspace_.normed(x.rows);
-  backend_.add_rms_norm(x, pending_, layer.post_attention_norm,
-                        static_cast<float>(config_.rms_norm_eps), normed);
-  if (observer != nullptr) observer->observe(layer.index, Site::gate_up_input, normed);
+  end_gather(lane);
 
-  const Matrix gate_up = workspace_.own_inputs(x.rows, 2 * own_inner);
-  linear(layer.gate_up, normed, gate_up);
-  const Matrix inner = workspace_.wide(x.rows, config_.intermediate_size);
-  const Matrix own = own_part(inner);
+  const Matrix normed = lane.workspace.normed(tokens);
+  backend_.add_rms_norm(lane.x, lane.pending, step.layer.post_attention_norm,
+                        static_cast<float>(config_.rms_norm_eps), normed);
+  observe(step, lane, Site::gate_up_input, normed);
+
+  const Matrix gate_up = lane.workspace.own_inputs(tokens, 2 * own_inner);
+  linear(step.layer.gate_up, normed, gate_up, lane);
+  const Matrix inner = lane.workspace.wide(tokens, config_.intermediate_size);
+  const Matrix own = own_part(lane, inner);
   backend_.silu_multiply(gate_up.column_range(0, own_inner),
                          gate_up.column_range(own_inner, own_inner), own);
-  gather(own, inner);
-  if (observer != nullptr) observer->observe(layer.index, Site::down_input, inner);
-
-  const Matrix delta = workspace_.delta(x.rows);
-  const Matrix own_delta = own_part(delta);
-  linear(layer.down, inner, own_delta);
-  gather(own_delta, delta);
-  pending_ = delta;
+  begin_gather(lane, own, inner);
 }
 
-void Llama::linear(const Linear& linear, ConstMatrix x, Matrix out) {
+void Llama::narrow(const Step& step, Lane& lane) {
+  const std::size_t tokens = lane.x.rows;
+  end_gather(lane);
+  const Matrix inner = lane.workspace.wide(tokens, config_.intermediate_size);
+  observe(step, lane, Site::down_input, inner);
+
+  add_later(lane, step.layer.down, inner);
+}
+
+void Llama::observe(const Step& step, const Lane& lane, Site site, ConstMatrix x) {
+  if (step.observer != nullptr) step.observer->observe(step.layer.index, site, x, lane.first_row);
+}
+
+void Llama::linear(const Linear& linear, ConstMatrix x, Matrix out, Lane& lane) {
   if (linear.weight.dtype == DType::bf16) {
     backend_.multiply(x, linear.weight, out);
     return;
   }
-  const Matrix quantized = workspace_.quantized(x.rows, x.cols);
+  const Matrix quantized = lane.workspace.quantized(x.rows, x.cols);
   Scales x_scale = linear.input_scale;
   if (x_scale.data == nullptr) {
-    x_scale = {workspace_.token_scales(), x.rows};
-    backend_.quantize_rows(x, quantized, workspace_.token_scales());
+    x_scale = {lane.workspace.token_scales(), x.rows};
+    backend_.quantize_rows(x, quantized, lane.workspace.token_scales());
   } else {
     backend_.quantize(x, x_scale, quantized);
   }
   backend_.multiply_scaled(quantized, x_scale, linear.weight, linear.weight_scale, out);
 }
 
-void Llama::negative_log_likelihood(Matrix x, ConstMatrix final_norm, ConstMatrix head,
-                                    const std::uint32_t* targets, float* nll) {
-  const std::size_t tokens = x.rows;
-  const Matrix normed = workspace_.normed(tokens);
-  backend_.add_rms_norm(x, {}, final_norm, static_cast<float>(config_.rms_norm_eps), normed);
+void Llama::negative_log_likelihood(Matrix x, std::size_t sequence_length, ConstMatrix final_norm,
+                                    ConstMatrix head, const std::uint32_t* targets, float* nll) {
+  const std::span<Lane> lanes = split(x, sequence_length);
+  for (Lane& lane : lanes) {
+    log_softmax_partials(lane, final_norm, head, targets + lane.first_row);
+  }
+  for (Lane& lane : lanes) {
+    if (slices_.size() > 1) slices_.end_gather(lane.index);
+    backend_.combine_partials(lane.workspace.partials(), vocabulary_slices(config_.vocab_size),
+                              targets + lane.first_row, lane.x.rows, nll + lane.first_row);
+  }
+}
 
-  // The vocabulary is cut the same way whatever the number of ranks; partial sums are gathered, and
-  // every rank adds them in the same order.
+/// The vocabulary is cut the same way whatever the number of ranks; partial sums are gathered, and
+/// every rank adds them in the same order.
+void Llama::log_softmax_partials(Lane& lane, ConstMatrix final_norm, ConstMatrix head,
+                                 const std::uint32_t* targets) {
+  const std::size_t tokens = lane.x.rows;
+  const Matrix normed = lane.workspace.normed(tokens);
+  backend_.add_rms_norm(lane.x, {}, final_norm, static_cast<float>(config_.rms_norm_eps), normed);
+
   const std::size_t slices = vocabulary_slices(config_.vocab_size);
   const std::size_t own_slices = slices / static_cast<std::size_t>(slices_.size());
   const std::size_t rows = config_.vocab_size / slices;
   const std::size_t first_row = head.rows * static_cast<std::size_t>(slices_.rank());
   const bool whole = slices_.size() == 1;
-  float* own_partials = whole ? workspace_.partials() : workspace_.own_partials();
+  float* own_partials = whole ? lane.workspace.partials() : lane.workspace.own_partials();
   for (std::size_t s = 0; s < own_slices; ++s) {
-    const Matrix logits = workspace_.logits(tokens, rows);
+    const Matrix logits = lane.workspace.logits(tokens, rows);
     const ConstMatrix weight = {head.row<std::uint16_t>(s * rows), head.dtype, rows, head.cols,
                                 head.stride};
     backend_.multiply(normed, weight, logits);
     backend_.softmax_partials(logits, static_cast<std::uint32_t>(first_row + s * rows), targets,
                               own_partials + s * tokens * 3);
   }
-  if (!whole) {
-    slices_.all_gather(own_partials, workspace_.partials(),
-                       own_slices * tokens * 3 * sizeof(float));
+  if (whole) return;
+  slices_.begin_gather(own_partials, lane.workspace.partials(),
+                       own_slices * tokens * 3 * sizeof(float), lane.index);
+}
+
+void Llama::add_later(Lane& lane, const Linear& linear, ConstMatrix x) {
+  const std::size_t slices = static_cast<std::size_t>(slices_.size());
+  if (slices == 1) {
+    const Matrix delta = lane.workspace.delta(x.rows);
+    this->linear(linear, x, delta, lane);
+    lane.pending = delta;
+    return;
   }
-  backend_.combine_partials(workspace_.partials(), slices, targets, tokens, nll);
+  const Matrix own = lane.workspace.own_result(x.rows, config_.hidden_size / slices);
+  this->linear(linear, x, own, lane);
+  begin_gather(lane, own, {});
+  lane.pending =
+      ConstMatrix(Matrix::dense(lane.workspace.gathered(), DType::bf16, slices * x.rows, own.cols));
 }
 
-Matrix Llama::own_part(Matrix whole) const {
+Matrix Llama::own_part(const Lane& lane, Matrix whole) const {
   if (slices_.size() == 1) return whole;
-  return workspace_.own_result(whole.rows, whole.cols / static_cast<std::size_t>(slices_.size()));
+  return lane.workspace.own_result(whole.rows,
+                                   whole.cols / static_cast<std::size_t>(slices_.size()));
 }
 
-void Llama::gather(Matrix own, Matrix whole) {
+void Llama::begin_gather(Lane& lane, Matrix own, Matrix whole) {
   if (slices_.size() == 1) return;
-  slices_.all_gather(own.data, workspace_.gathered(), own.rows * own.cols * size_of(own.dtype));
-  backend_.interleave_columns(workspace_.gathered(), static_cast<std::size_t>(slices_.size()),
-                              whole);
+  slices_.begin_gather(own.data, lane.workspace.gathered(),
+                       own.rows * own.cols * size_of(own.dtype), lane.index);
+  lane.gathers = true;
+  lane.whole = whole;
+}
+
+void Llama::end_gather(Lane& lane) {
+  if (!lane.gathers) return;
+  slices_.end_gather(lane.index);
+  lane.gathers = false;
+  if (lane.whole.data == nullptr) return;
+  backend_.interleave_columns(lane.workspace.gathered(), static_cast<std::size_t>(slices_.size()),
+                              lane.whole);
 }
 
 }  // namespace fp8cal

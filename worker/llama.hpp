@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "jobs/model_config.hpp"
 #include "kernels/backend.hpp"
@@ -13,12 +14,14 @@
 namespace fp8cal {
 
 /// The forward pass of a Llama model in one tensor-parallel slice. Every linear layer is cut along
-/// its output rows, so each result element is computed whole by one rank and then gathered.
+/// its output rows, so each result element is computed whole by one rank and then gathered. Where
+/// there are slices, a microbatch is cut into lanes of whole sequences: while the activations of
+/// one lane are gathered, the other computes.
 class Llama {
  public:
-  /// slices: the ranks of the same stage and share. max_tokens: of a microbatch. max_length: of a
-  /// sequence.
-  Llama(Backend& backend, Collectives& slices, const ModelConfig& config, std::size_t max_tokens,
+  /// slices: the ranks of the same stage and share. max_sequences: of a microbatch. max_length: of
+  /// a sequence, in tokens.
+  Llama(Backend& backend, Collectives& slices, const ModelConfig& config, std::size_t max_sequences,
         std::size_t max_length);
 
   /// x[t] = the embedding of ids[t]. ids [tokens] in device memory; table: this slice's rows of the
@@ -31,24 +34,52 @@ class Llama {
            Observer* observer);
 
   /// nll [tokens] f32 = negative log-likelihood of targets[t] after x[t]; 0 for kNoTarget.
-  /// final_norm [1, hidden], head: this slice's rows of the vocabulary. x is overwritten.
-  void negative_log_likelihood(Matrix x, ConstMatrix final_norm, ConstMatrix head,
-                               const std::uint32_t* targets, float* nll);
+  /// x as for run. final_norm [1, hidden], head: this slice's rows of the vocabulary.
+  void negative_log_likelihood(Matrix x, std::size_t sequence_length, ConstMatrix final_norm,
+                               ConstMatrix head, const std::uint32_t* targets, float* nll);
 
  private:
-  void attention_block(const Layer& layer, Matrix x, std::size_t sequence_length,
-                       Observer* observer);
-  void feed_forward_block(const Layer& layer, Matrix x, Observer* observer);
-  void linear(const Linear& linear, ConstMatrix x, Matrix out);
-  Matrix own_part(Matrix whole) const;
-  void gather(Matrix own, Matrix whole);
+  struct Lane {
+    int index;
+    Workspace workspace;
+    Matrix x{};                 // its rows of the microbatch
+    std::size_t first_row = 0;  // of the microbatch
+    ConstMatrix pending{};      // a residual summand that the next norm adds; null: none
+    bool gathers = false;       // a gather is under way
+    Matrix whole{};             // what its pieces are put together to; null: they stay as they are
+  };
+  /// What one step of a layer is for.
+  struct Step {
+    const Layer& layer;
+    std::size_t sequence_length;
+    Observer* observer;
+  };
+
+  std::span<Lane> split(Matrix x, std::size_t sequence_length);
+
+  // The steps of a layer. Each but the first begins where the gather of the one before ends.
+  void attend(const Step& step, Lane& lane);   // norm, q, k and v, attention
+  void project(const Step& step, Lane& lane);  // o
+  void widen(const Step& step, Lane& lane);    // norm, gate and up, SiLU
+  void narrow(const Step& step, Lane& lane);   // down
+
+  void observe(const Step& step, const Lane& lane, Site site, ConstMatrix x);
+  void linear(const Linear& linear, ConstMatrix x, Matrix out, Lane& lane);
+  void log_softmax_partials(Lane& lane, ConstMatrix final_norm, ConstMatrix head,
+                            const std::uint32_t* targets);
+
+  /// Multiplies x; the next norm adds the result to the residual, from the pieces as gathered.
+  void add_later(Lane& lane, const Linear& linear, ConstMatrix x);
+  /// Where this slice of `whole` is computed.
+  Matrix own_part(const Lane& lane, Matrix whole) const;
+  void begin_gather(Lane& lane, Matrix own, Matrix whole);
+  void end_gather(Lane& lane);
 
   Backend& backend_;
   Collectives& slices_;
   ModelConfig config_;
-  Workspace workspace_;
+  std::vector<Lane> lanes_;
   Buffer cosine_, sine_;  // [max_length, head_dim / 2] bf16
-  ConstMatrix pending_;   // a residual summand that the next norm adds; null: none
 };
 
 }  // namespace fp8cal

@@ -13,8 +13,9 @@ class Observer {
   virtual ~Observer() = default;
 
   /// x [tokens, channels] bf16. Inputs of linear layers have all channels on every slice; keys
-  /// (after RoPE) and values have the channels of the slice's own heads.
-  virtual void observe(std::size_t layer, Site site, ConstMatrix x) = 0;
+  /// (after RoPE) and values have the channels of the slice's own heads. first_row: of x in the
+  /// microbatch, the first row of a sequence.
+  virtual void observe(std::size_t layer, Site site, ConstMatrix x, std::size_t first_row) = 0;
 };
 
 }  // namespace fp8cal

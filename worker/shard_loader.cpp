@@ -1,80 +1,149 @@
 #include "worker/shard_loader.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
-
-#include "jobs/error.hpp"
+#include <span>
+#include <utility>
 
 namespace fp8cal {
 namespace {
 
 static_assert(kDigestRows == kRowBlock, "shards begin at multiples of the digest's row blocks");
 
-constexpr std::size_t kStagingBytes = std::size_t{64} << 20;
+// Large enough that starting a copy costs nothing, small enough that the last ones do not matter.
+constexpr std::size_t kBlockBytes = std::size_t{2} << 20;
+
+// Of each thread: one is copied while the next is filled.
+constexpr std::size_t kSlots = 2;
+
+std::size_t slots_of(int threads) { return kSlots * static_cast<std::size_t>(threads); }
+
+/// Room for a block, or for the 16 rows of a leaf where that is more.
+std::size_t slot_bytes(const ModelConfig& config) {
+  const std::size_t widest =
+      std::max({config.hidden_size, config.q_rows(), config.intermediate_size});
+  return std::max(kBlockBytes, kDigestRows * widest * sizeof(std::uint16_t));
+}
+
+/// Rows of a block: whole leaves.
+std::size_t block_rows(const WeightShard& shard) {
+  const std::size_t leaf_bytes = kDigestRows * shard.cols() * sizeof(std::uint16_t);
+  return kDigestRows * std::max<std::size_t>(1, kBlockBytes / leaf_bytes);
+}
 
 }  // namespace
 
-ShardLoader::ShardLoader(const Checkpoint& checkpoint, Backend& backend, const Plan& plan,
-                         const RankPlan& rank, int threads)
+ShardLoader::ShardLoader(const Checkpoint& checkpoint, Backend& backend, const ModelConfig& config,
+                         const Plan& plan, const RankPlan& rank, int threads)
     : checkpoint_(checkpoint),
       backend_(backend),
-      shares_(plan.grid.sequences),
+      shares_(static_cast<std::size_t>(plan.grid.sequences)),
       rank_(rank),
+      slots_(backend.make_upload_queue(slots_of(threads), slot_bytes(config)), slots_of(threads)),
       pool_(threads) {}
 
-std::vector<float> ShardLoader::load(const WeightShard& shard, Matrix into) {
-  checkpoint_.expect(shard.name, shard.shape);
-  const std::size_t row_bytes = shard.cols() * sizeof(std::uint16_t);
-  const std::size_t blocks = std::max<std::size_t>(1, kStagingBytes / (row_bytes * kDigestRows));
-  std::vector<std::uint16_t> staged;
-  for (std::size_t row = 0; row < shard.rows.count; row += blocks * kDigestRows) {
-    const std::size_t rows = std::min(blocks * kDigestRows, shard.rows.count - row);
-    staged.resize(rows * shard.cols());
-    read(shard, shard.rows.first + row, rows, staged);
-    backend_.upload(into.row_range(row, rows).data, staged.data(), rows * row_bytes);
-    backend_.synchronize();
-  }
-
-  Buffer bits = backend_.allocate(shard.rows.count * sizeof(std::uint32_t));
-  backend_.row_amax(into, bits.as<std::uint32_t>());
-  std::vector<float> amax(shard.rows.count);
-  backend_.download(amax.data(), bits.data(), bits.bytes());  // the bits of a float are that float
-  for (std::size_t row = 0; row < amax.size(); ++row) {
-    if (std::isfinite(amax[row])) continue;
-    throw InputError("tensor " + shard.name, fmt::format("row {}", shard.rows.first + row),
-                     "finite weights", fmt::format("{}", amax[row]));
-  }
-  return amax;
+ShardLoader::~ShardLoader() {
+  stopping_ = true;
+  if (background_.joinable()) background_.join();
 }
 
-void ShardLoader::read(const WeightShard& shard, std::size_t first_row, std::size_t rows,
-                       std::span<std::uint16_t> staged) {
-  const std::size_t blocks = (rows + kDigestRows - 1) / kDigestRows;
-  std::vector<Sha256Digest> digests(blocks);
-  const std::size_t nanoseconds = kDigestRows * shard.cols();  // about one an element
-  pool_.parallel_for(blocks, nanoseconds, [&](std::size_t block) {
-    const std::size_t row = block * kDigestRows;
-    const std::size_t count = std::min(kDigestRows, rows - row);
-    const auto values = staged.subspan(row * shard.cols(), count * shard.cols());
-    checkpoint_.read_rows(shard.name, first_row + row, count, values);
-    if (hashes(shard, first_row / kDigestRows + block)) {
-      digests[block] = sha256(std::as_bytes(values));
+void ShardLoader::begin(const std::vector<ShardTarget>& shards) {
+  wait(loading_.size());
+  if (background_.joinable()) background_.join();
+  loading_.clear();
+  blocks_.clear();
+  arrived_ = 0;
+  for (const ShardTarget& target : shards) {
+    checkpoint_.expect(target.shard.name, target.shard.shape);
+    add(target);
+  }
+  // The backend hands out memory in the order of its own calls: before this point it may not be
+  // there for other streams yet, or a kernel may still read what was freed to make room for it.
+  backend_.synchronize();
+  background_ = std::thread([this] { run(); });
+}
+
+void ShardLoader::add(const ShardTarget& target) {
+  const WeightShard& shard = target.shard;
+  const std::size_t step = block_rows(shard);
+  const std::size_t leaves = (shard.rows.count + kDigestRows - 1) / kDigestRows;
+  for (std::size_t row = 0; row < shard.rows.count; row += step) {
+    blocks_.push_back({loading_.size(), {row, std::min(step, shard.rows.count - row)}});
+  }
+  const std::size_t blocks = (shard.rows.count + step - 1) / step;
+  loading_.push_back({target, std::vector<Sha256Digest>(leaves), blocks});
+}
+
+void ShardLoader::run() noexcept {
+  try {
+    constexpr std::size_t kNanoseconds = 1000000;
+    pool_.parallel_for(blocks_.size(), kNanoseconds, [this](std::size_t i) {
+      if (!stopping_) load(blocks_[i]);
+    });
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::current_exception();
+    changed_.notify_one();
+  }
+}
+
+void ShardLoader::load(const Block& block) {
+  Loading& one = loading_[block.shard];
+  const WeightShard& shard = one.target.shard;
+  const StagingSlots::Lease slot(slots_);
+  const std::span staged(reinterpret_cast<std::uint16_t*>(slot.writable()),
+                         block.rows.count * shard.cols());
+  for (std::size_t row = 0; row < block.rows.count; row += kDigestRows) {
+    // A leaf at a time, so that it is hashed while it lies in the cache.
+    const std::size_t rows = std::min(kDigestRows, block.rows.count - row);
+    const auto values = staged.subspan(row * shard.cols(), rows * shard.cols());
+    const std::size_t first = shard.rows.first + block.rows.first + row;
+    checkpoint_.read_rows(shard.name, first, rows, values);
+    if (hashes(shard, first / kDigestRows)) {
+      one.digests[(block.rows.first + row) / kDigestRows] = sha256(std::as_bytes(values));
     }
-  });
-  for (std::size_t block = 0; block < blocks; ++block) {
-    const std::size_t leaf = first_row / kDigestRows + block;
-    if (!hashes(shard, leaf)) continue;
+  }
+  slot.upload(one.target.into.row_range(block.rows.first, block.rows.count).data,
+              staged.size_bytes());
+  const std::lock_guard lock(mutex_);
+  if (--one.blocks_left == 0) changed_.notify_one();
+}
+
+void ShardLoader::wait(std::size_t count) {
+  std::size_t sent = arrived_;
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] {
+      while (sent < count && loading_[sent].blocks_left == 0) ++sent;
+      return sent >= count || failure_ != nullptr;
+    });
+  }
+  if (sent < count) abandon();
+  slots_.wait_all();
+  for (; arrived_ < count; ++arrived_) keep_leaves(loading_[arrived_]);
+}
+
+void ShardLoader::abandon() {
+  background_.join();
+  loading_.clear();
+  arrived_ = 0;
+  slots_.wait_all();
+  std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void ShardLoader::keep_leaves(const Loading& one) {
+  const WeightShard& shard = one.target.shard;
+  const std::size_t first = shard.rows.first / kDigestRows;
+  for (std::size_t i = 0; i < one.digests.size(); ++i) {
+    if (!hashes(shard, first + i)) continue;
     TensorLeaves& tensor = leaves_[shard.name];
     tensor.shape = shard.shape;
-    tensor.leaves[leaf] = digests[block];
+    tensor.leaves[first + i] = one.digests[i];
   }
 }
 
 bool ShardLoader::hashes(const WeightShard& shard, std::size_t leaf) const {
   if (shard.replicated && rank_.slice != 0) return false;
-  return leaf % static_cast<std::size_t>(shares_) == static_cast<std::size_t>(rank_.share);
+  return leaf % shares_ == static_cast<std::size_t>(rank_.share);
 }
 
 }  // namespace fp8cal

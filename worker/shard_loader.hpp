@@ -1,7 +1,11 @@
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
-#include <span>
+#include <exception>
+#include <mutex>
+#include <thread>
 #include <vector>
 
 #include "jobs/checkpoint.hpp"
@@ -9,36 +13,69 @@
 #include "kernels/backend.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 #include "sharding/plan.hpp"
+#include "worker/shard_target.hpp"
+#include "worker/staging_slots.hpp"
 
 namespace fp8cal {
 
-/// Reads the shards of one rank into device memory, and hashes its part of them on the way.
+/// Loads the shards of one rank into device memory in the background, and hashes its part of them
+/// on the way. Its threads take blocks of rows in turn: read one into a slot, hash it there, begin
+/// to copy it, and go on to the next while it is copied. To be called by the backend's thread.
 class ShardLoader {
  public:
-  /// threads: that read and hash.
-  ShardLoader(const Checkpoint& checkpoint, Backend& backend, const Plan& plan,
-              const RankPlan& rank, int threads);
+  /// config: of the checkpoint. threads: that read and hash.
+  ShardLoader(const Checkpoint& checkpoint, Backend& backend, const ModelConfig& config,
+              const Plan& plan, const RankPlan& rank, int threads);
+  /// Stops after the blocks at hand.
+  ~ShardLoader();
 
-  /// into [shard.rows.count, shard.cols()] bf16, dense. Returns the amax of each row. Throws
-  /// InputError where the tensor is not as the config says, or holds an infinity or NaN.
-  std::vector<float> load(const WeightShard& shard, Matrix into);
+  /// Begins to load `shards` in this order, after those of the call before. Their memory must stay
+  /// until they have arrived or this object is gone. Throws InputError where a tensor is not as the
+  /// config says.
+  void begin(const std::vector<ShardTarget>& shards);
 
-  /// Hashes so far. Ranks that load the same rows hash disjoint parts of them; together all ranks
-  /// hash every tensor once.
+  /// Returns when the first `count` of the shards begun last have arrived. Throws what reading
+  /// threw; then nothing is on its way any more.
+  void wait(std::size_t count);
+
+  /// Hashes of what was waited for. Ranks that load the same rows hash disjoint parts of them;
+  /// together all ranks hash every tensor once.
   const WeightLeaves& leaves() const { return leaves_; }
 
  private:
-  /// Reads rows [first_row, first_row + rows) of the tensor into `staged`, and hashes them.
-  void read(const WeightShard& shard, std::size_t first_row, std::size_t rows,
-            std::span<std::uint16_t> staged);
+  struct Loading {
+    ShardTarget target;
+    std::vector<Sha256Digest> digests;  // one a leaf, set where this rank hashes it
+    std::size_t blocks_left = 0;        // whose copies have not begun
+  };
+  struct Block {
+    std::size_t shard = 0;  // of loading_
+    Range rows;             // of the shard
+  };
+
+  void add(const ShardTarget& target);
+  void run() noexcept;
+  void load(const Block& block);
+  [[noreturn]] void abandon();
+  void keep_leaves(const Loading& one);
   bool hashes(const WeightShard& shard, std::size_t leaf) const;
 
   const Checkpoint& checkpoint_;
   Backend& backend_;
-  int shares_;
+  std::size_t shares_;
   RankPlan rank_;
+  StagingSlots slots_;
   ThreadPool pool_;
+  std::vector<Loading> loading_;
+  std::vector<Block> blocks_;
+  std::size_t arrived_ = 0;  // how many of loading_ were waited for
   WeightLeaves leaves_;
+
+  std::mutex mutex_;  // for blocks_left and failure_
+  std::condition_variable changed_;
+  std::exception_ptr failure_;
+  std::atomic<bool> stopping_ = false;
+  std::thread background_;
 };
 
 }  // namespace fp8cal

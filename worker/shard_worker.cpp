@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
+
+#include "worker/row_maxima.hpp"
 
 namespace fp8cal {
 namespace {
@@ -26,32 +29,39 @@ std::vector<std::uint32_t> targets_of(const std::uint32_t* ids, std::size_t toke
 
 ShardWorker::ShardWorker(const ShardContext& context)
     : context_(context),
-      loader_(context.checkpoint, context.backend, context.plan, context.rank, context.threads),
-      llama_(context.backend, *context.groups.slices, context.config, context.work.max_tokens(),
-             std::max(context.work.calibration_length, context.work.evaluation_length)) {
+      llama_(context.backend, *context.groups.slices, context.config, context.work.microbatch,
+             context.work.max_length()),
+      loader_(context.checkpoint, context.backend, context.config, context.plan, context.rank,
+              context.threads) {
   Backend& backend = context_.backend;
   const ModelConfig& config = context_.config;
-  const int slices = context_.plan.grid.tensor;
-  const auto load = [&](const WeightShard& shard) {
-    Buffer buffer = backend.allocate(shard.bytes());
-    loader_.load(shard, Matrix::dense(buffer.data(), DType::bf16, shard.rows.count, shard.cols()));
-    return buffer;
-  };
-  const bool shared = config.tie_word_embeddings && context_.rank.embeds;
-  if (context_.rank.embeds) embedding_ = load(embedding_shard(config, slices, context_.rank.slice));
-  if (context_.rank.predicts) {
-    final_norm_ = load(final_norm_shard(config));
-    if (!shared) head_ = load(head_shard(config, slices, context_.rank.slice));
-  }
   const std::size_t tokens = context_.work.max_tokens();
   ids_ = backend.allocate(tokens * sizeof(std::uint32_t));
   targets_ = backend.allocate(tokens * sizeof(std::uint32_t));
   nll_device_ = backend.allocate(tokens * sizeof(float));
   hidden_ = backend.allocate(tokens * config.hidden_size * 2);
-  calibration_ = {.windows = &context_.calibration,
-                  .sequences = context_.rank.calibration,
-                  .scored = false,
-                  .hidden = {}};
+  load_ends();
+  if (chunks() > 0) fetch(0);
+}
+
+void ShardWorker::load_ends() {
+  const ModelConfig& config = context_.config;
+  const RankPlan& rank = context_.rank;
+  const int slices = context_.plan.grid.tensor;
+  std::vector<ShardTarget> ends;
+  const auto add = [&](Buffer& into, WeightShard shard) {
+    into = context_.backend.allocate(shard.bytes());
+    ends.push_back(shard_at(into.data(), std::move(shard)));
+  };
+  const bool shared = config.tie_word_embeddings && rank.embeds;
+  if (rank.embeds) add(embedding_, embedding_shard(config, slices, rank.slice));
+  if (rank.predicts) {
+    add(final_norm_, final_norm_shard(config));
+    if (!shared) add(head_, head_shard(config, slices, rank.slice));
+  }
+  loader_.begin(ends);
+  loader_.wait(ends.size());
+  row_maxima(context_.backend, ends);  // refuses infinities and NaNs
 }
 
 std::size_t ShardWorker::chunks() const {
@@ -59,31 +69,46 @@ std::size_t ShardWorker::chunks() const {
   return (context_.rank.layers.count + at_once - 1) / at_once;
 }
 
-Range ShardWorker::chunk_layers() const {
+Range ShardWorker::layers_of(std::size_t chunk) const {
   const Range& own = context_.rank.layers;
-  const std::size_t offset = chunk_ * context_.plan.layers_at_once;
+  const std::size_t offset = chunk * context_.plan.layers_at_once;
   return {own.first + offset, std::min(context_.plan.layers_at_once, own.count - offset)};
 }
 
 void ShardWorker::load(std::size_t index) {
   chunk_ = index;
-  weights_.clear();
+  weights_ = std::exchange(fetched_, {});
   const Range layers = chunk_layers();
   context_.progress.begin("load " + layers_text(layers), "layers", layers.count, 0);
-  for (std::size_t layer = layers.first; layer < layers.end(); ++layer) {
-    weights_.push_back(std::make_unique<LayerWeights>(loader_, context_.backend, context_.config,
-                                                      layer, context_.plan.grid.tensor,
-                                                      context_.rank.slice));
+  std::size_t shards = 0;
+  for (const auto& layer : weights_) {
+    shards += layer->targets().size();
+    loader_.wait(shards);
+    layer->measure(context_.backend);
     context_.progress.advance(1);
   }
   context_.progress.end();
+  if (index + 1 < chunks()) fetch(index + 1);
+}
+
+void ShardWorker::fetch(std::size_t index) {
+  const Range layers = layers_of(index);
+  std::vector<ShardTarget> targets;
+  for (std::size_t layer = layers.first; layer < layers.end(); ++layer) {
+    fetched_.push_back(std::make_unique<LayerWeights>(
+        context_.backend, context_.config, layer, context_.plan.grid.tensor, context_.rank.slice));
+    const std::vector<ShardTarget>& own = fetched_.back()->targets();
+    targets.insert(targets.end(), own.begin(), own.end());
+  }
+  loader_.begin(targets);
 }
 
 std::vector<LayerStatistics> ShardWorker::calibrate() {
   StatisticsObserver observer(context_.backend, context_.config, chunk_layers(),
                               context_.work.calibration_sequences, context_.plan.grid.tensor,
                               context_.rank.slice);
-  run(calibration_, "calibrate", bf16_layers(), &observer, nullptr);
+  run(pass("calibrate", context_.calibration, context_.rank.calibration, false), "calibrate",
+      bf16_layers(), &observer, nullptr);
   observer.merge(*context_.groups.stage);
   return merged_statistics(observer);
 }
@@ -118,6 +143,11 @@ void ShardWorker::gather_weight_statistics(const LayerWeights& own, LayerStatist
   }
 }
 
+void ShardWorker::forward() {
+  run(pass("forward", context_.calibration, context_.rank.calibration, false), "forward",
+      bf16_layers(), nullptr, nullptr);
+}
+
 void ShardWorker::evaluate_bf16() { evaluate_with("bf16", bf16_layers()); }
 
 void ShardWorker::evaluate(const std::string& recipe, const std::vector<LayerScales>& scales) {
@@ -134,14 +164,17 @@ void ShardWorker::evaluate(const std::string& recipe, const std::vector<LayerSca
 
 void ShardWorker::evaluate_with(const std::string& variant,
                                 const std::vector<const Layer*>& layers) {
-  run(evaluation_pass(variant), "evaluate " + variant, layers, nullptr, &nll_[variant]);
+  run(pass(variant, context_.evaluation, context_.rank.evaluation, true), "evaluate " + variant,
+      layers, nullptr, &nll_[sample_ + variant]);
 }
 
-ShardWorker::Pass& ShardWorker::evaluation_pass(const std::string& variant) {
-  Pass& pass = evaluations_[variant];
-  pass.windows = &context_.evaluation;
-  pass.sequences = context_.rank.evaluation;
-  pass.scored = true;
+ShardWorker::Pass& ShardWorker::pass(const std::string& name, const TokenWindows& windows,
+                                     Range sequences, bool scored) {
+  if (!sample_.empty()) sequences.count = std::min(sequences.count, context_.work.microbatch);
+  Pass& pass = passes_[sample_ + name];
+  pass.windows = &windows;
+  pass.sequences = sequences;
+  pass.scored = scored;
   return pass;
 }
 
@@ -159,6 +192,7 @@ void ShardWorker::run(Pass& pass, const std::string& stage, const std::vector<co
     if (observer != nullptr) observer->begin(pass.sequences.first + at, length);
     llama_.run(layers, x, length, observer);
     leave(pass, batch, x, nll);
+    finish_work();  // else progress tells what has been asked for
     const std::size_t reached = total * (at + batch.count) / pass.sequences.count;
     context_.progress.advance(reached - told);
     told = reached;
@@ -195,7 +229,7 @@ void ShardWorker::leave(Pass& pass, Range batch, Matrix x, std::vector<float>* n
   Backend& backend = context_.backend;
   const std::size_t bytes = x.rows * x.cols * 2;
   if (chunk_ + 1 < chunks()) {
-    wait_for_ranks();
+    finish_work();
     pass.hidden.resize(pass.sequences.count * pass.windows->sequence_length * x.cols);
     backend.download(pass.hidden.data() + batch.first * pass.windows->sequence_length * x.cols,
                      x.data, bytes);
@@ -218,11 +252,11 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x, std::vector<flo
   const WeightShard shard =
       head_shard(context_.config, context_.plan.grid.tensor, context_.rank.slice);
   const Buffer& head = head_.data() != nullptr ? head_ : embedding_;
-  llama_.negative_log_likelihood(x, Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
+  llama_.negative_log_likelihood(x, length,
+                                 Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
                                  Matrix::dense(head.data(), DType::bf16, shard.rows.count, x.cols),
                                  targets_.as<std::uint32_t>(), nll_device_.as<float>());
-  wait_for_ranks();
-  backend.synchronize();  // the host targets end here
+  finish_work();  // the host targets end here
   if (context_.rank.slice != 0) return;
 
   std::vector<float> scored(x.rows);
@@ -232,8 +266,9 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x, std::vector<flo
   }
 }
 
-/// Before a download, which does not notice that another rank is gone.
-void ShardWorker::wait_for_ranks() {
+/// Waits for what has been asked of the device. Downloading alone would not notice that another
+/// rank is gone.
+void ShardWorker::finish_work() {
   context_.groups.slices->wait();
   context_.groups.pipeline->wait();
 }

@@ -21,7 +21,8 @@ void StatisticsObserver::begin(std::size_t first_sequence, std::size_t sequence_
   sequence_length_ = sequence_length;
 }
 
-void StatisticsObserver::observe(std::size_t layer, Site site, ConstMatrix x) {
+void StatisticsObserver::observe(std::size_t layer, Site site, ConstMatrix x,
+                                 std::size_t first_row) {
   Observation into = slots(layer, site);
   into.sequence_amax += first_sequence_;
   Range rows = {0, x.rows};
@@ -34,7 +35,7 @@ void StatisticsObserver::observe(std::size_t layer, Site site, ConstMatrix x) {
   const ConstMatrix share = {
       static_cast<const std::byte*>(x.data) + rows.first * x.stride * size_of(x.dtype), x.dtype,
       rows.count, x.cols, x.stride};
-  backend_.observe(share, rows.first, sequence_length_, into);
+  backend_.observe(share, first_row + rows.first, sequence_length_, into);
 }
 
 void StatisticsObserver::merge(Collectives& group) {

@@ -18,7 +18,7 @@ class StatisticsObserver : public Observer {
 
   /// What comes next are sequences from `first_sequence` on, of `sequence_length` rows each.
   void begin(std::size_t first_sequence, std::size_t sequence_length);
-  void observe(std::size_t layer, Site site, ConstMatrix x) override;
+  void observe(std::size_t layer, Site site, ConstMatrix x, std::size_t first_row) override;
 
   /// Adds up what the ranks of `group` observed. Collective.
   void merge(Collectives& group);

@@ -5,13 +5,15 @@
 
 namespace fp8cal {
 
-/// The activations of one microbatch, reused by every layer. Widths named "own" are of this rank's
-/// slice; where there is one slice, own results are written in place of the gathered ones.
+/// The activations of one lane of a microbatch, reused by every layer. Widths named "own" are of
+/// this rank's slice; where there is one slice, own results are written in place of the gathered
+/// ones.
 class Workspace {
  public:
   Workspace(Backend& backend, const ModelConfig& config, std::size_t max_tokens, int slices);
 
   Matrix normed(std::size_t tokens) const { return view(normed_, tokens, config_.hidden_size); }
+  /// A residual summand; where there are slices, it stays in pieces in gathered().
   Matrix delta(std::size_t tokens) const { return view(delta_, tokens, config_.hidden_size); }
   /// Gathered attention results or gathered inner activations, whichever is alive.
   Matrix wide(std::size_t tokens, std::size_t cols) const { return view(wide_, tokens, cols); }

@@ -2,9 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "kernels/cpu/aligned_array.hpp"
 #include "kernels/cpu/attention.hpp"
@@ -42,8 +48,20 @@ class CpuBackend final : public Backend {
            static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   }
 
+  void limit_memory(std::uint64_t bytes) override { limit_ = bytes; }
+  std::uint64_t peak_memory_bytes() const override { return peak_; }
+
   Buffer allocate(std::size_t bytes) override {
-    return Buffer(*this, ::operator new (bytes, std::align_val_t{kAlignment}), bytes);
+    if (used_ + bytes > limit_) {
+      throw std::runtime_error("out of the memory that the job may use: needed " +
+                               std::to_string(bytes) + " bytes, found " +
+                               std::to_string(limit_ - used_) + " of " + std::to_string(limit_) +
+                               " free");
+    }
+    Buffer buffer(*this, ::operator new (bytes, std::align_val_t{kAlignment}), bytes);
+    used_ += bytes;
+    peak_ = std::max(peak_, used_);
+    return buffer;
   }
   void upload(void* device, const void* host, std::size_t bytes) override {
     if (bytes != 0) std::memcpy(device, host, bytes);
@@ -55,6 +73,14 @@ class CpuBackend final : public Backend {
     if (bytes != 0) std::memset(device, 0, bytes);
   }
   void synchronize() override {}
+
+  void mark(std::size_t number) override {
+    if (number >= marks_.size()) marks_.resize(number + 1);
+    marks_[number] = Clock::now();
+  }
+  double seconds_between(std::size_t first, std::size_t second) override {
+    return std::chrono::duration<double>(marks_.at(second) - marks_.at(first)).count();
+  }
 
   void embed(const std::uint32_t* ids, ConstMatrix table, std::uint32_t first_id,
              Matrix out) override {
@@ -106,12 +132,19 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  void release(void* device, std::size_t) noexcept override {
+  using Clock = std::chrono::steady_clock;
+
+  void release(void* device, std::size_t bytes) noexcept override {
     ::operator delete (device, std::align_val_t{kAlignment});
+    used_ -= bytes;
   }
 
   ThreadPool pool_;
   CpuContext context_;
+  std::vector<Clock::time_point> marks_;
+  std::uint64_t limit_ = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t used_ = 0;
+  std::uint64_t peak_ = 0;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "kernels/cpu/elementwise.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/checks.hpp"
@@ -19,7 +20,21 @@ void each_row(const CpuContext& context, const ConstMatrix& matrix, std::size_t 
                                });
 }
 
+/// residual[r] += delta, whose columns may lie in parts: see expect_parts.
+void add_row(const CpuContext& context, const Matrix& residual, const ConstMatrix& delta,
+             std::size_t r) {
+  for (std::size_t c = 0, row = r; c < residual.cols; c += delta.cols, row += residual.rows) {
+    context.kernels.add(residual.row<Bf16>(r) + c, delta.row<Bf16>(row), delta.cols);
+  }
+}
+
 }  // namespace
+
+void expect_parts(const char* name, const ConstMatrix& delta, std::size_t rows, std::size_t cols) {
+  const bool divides = delta.cols != 0 && cols % delta.cols == 0;
+  const std::size_t parts = divides ? std::max<std::size_t>(cols / delta.cols, 1) : 1;
+  expect_matrix(name, delta, parts * rows, cols / parts);
+}
 
 void cpu_embed(const CpuContext& context, const std::uint32_t* ids, ConstMatrix table,
                std::uint32_t first_id, Matrix out) {
@@ -40,23 +55,21 @@ void cpu_add_rms_norm(const CpuContext& context, Matrix residual, ConstMatrix de
                       ConstMatrix weight, float epsilon, Matrix out) {
   expect_matrix("add_rms_norm: residual", residual, residual.rows, residual.cols);
   if (delta.data != nullptr) {
-    expect_matrix("add_rms_norm: delta", delta, residual.rows, residual.cols);
+    expect_parts("add_rms_norm: delta", delta, residual.rows, residual.cols);
   }
   expect_matrix("add_rms_norm: weight", weight, 1, residual.cols);
   expect_matrix("add_rms_norm: out", out, residual.rows, residual.cols);
   each_row(context, residual, 500, [&](std::size_t r) {
     Bf16* row = residual.row<Bf16>(r);
-    if (delta.data != nullptr) context.kernels.add(row, delta.row<Bf16>(r), residual.cols);
+    if (delta.data != nullptr) add_row(context, residual, delta, r);
     context.kernels.rms_norm(row, weight.row<Bf16>(0), epsilon, residual.cols, out.row<Bf16>(r));
   });
 }
 
 void cpu_add(const CpuContext& context, Matrix residual, ConstMatrix delta) {
   expect_matrix("add: residual", residual, residual.rows, residual.cols);
-  expect_matrix("add: delta", delta, residual.rows, residual.cols);
-  each_row(context, residual, 200, [&](std::size_t r) {
-    context.kernels.add(residual.row<Bf16>(r), delta.row<Bf16>(r), residual.cols);
-  });
+  expect_parts("add: delta", delta, residual.rows, residual.cols);
+  each_row(context, residual, 200, [&](std::size_t r) { add_row(context, residual, delta, r); });
 }
 
 void cpu_rope(const CpuContext& context, Matrix x, std::size_t head_dim, ConstMatrix cosine,

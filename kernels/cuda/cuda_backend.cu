@@ -2,16 +2,18 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
-#include <limits>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
+#include <vector>
 
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/cuda_handles.hpp"
 #include "kernels/cuda/cuda_stream.hpp"
+#include "kernels/cuda/cuda_upload_queue.hpp"
 #include "kernels/cuda/elementwise.cuh"
+#include "kernels/cuda/memory_pool.hpp"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/quantize.cuh"
 #include "kernels/cuda/softmax.cuh"
@@ -19,14 +21,6 @@
 
 namespace fp8cal {
 namespace {
-
-struct DestroyStream {
-  void operator()(cudaStream_t stream) const noexcept {
-    static_cast<void>(cudaStreamSynchronize(stream));
-    static_cast<void>(cudaStreamDestroy(stream));
-  }
-};
-using Stream = std::unique_ptr<std::remove_pointer_t<cudaStream_t>, DestroyStream>;
 
 /// Makes the device current, so that what follows belongs to it.
 int select_device(int device) {
@@ -38,20 +32,6 @@ int select_device(int device) {
   }
   FP8CAL_CUDA(cudaSetDevice(device));
   return device;
-}
-
-Stream create_stream() {
-  cudaStream_t stream = nullptr;
-  FP8CAL_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-  return Stream(stream);
-}
-
-/// Freed memory stays in the device's pool, for the next buffer of about that size.
-void keep_freed_memory(int device) {
-  cudaMemPool_t pool = nullptr;
-  std::uint64_t threshold = std::numeric_limits<std::uint64_t>::max();
-  FP8CAL_CUDA(cudaDeviceGetDefaultMemPool(&pool, device));
-  FP8CAL_CUDA(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold));
 }
 
 /// CUDA counts 1000 a major version and 10 a minor one.
@@ -68,9 +48,11 @@ std::string cublaslt_version() {
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int device) : device_(select_device(device)), stream_(create_stream()) {
-    keep_freed_memory(device_);
-  }
+  CudaBackend(int device, Fp8Products fp8)
+      : device_(select_device(device)),
+        pool_(create_memory_pool(device_, 0)),
+        stream_(create_cuda_stream()),
+        multiply_(fp8) {}
 
   cudaStream_t stream() const { return stream_.get(); }
 
@@ -90,11 +72,23 @@ class CudaBackend final : public Backend {
     FP8CAL_CUDA(cudaMemGetInfo(&free, &total));
     return total;
   }
+  Fp8Products fp8_products() const override { return multiply_.fp8_products(); }
+  void limit_memory(std::uint64_t bytes) override {
+    synchronize();
+    pool_ = create_memory_pool(device_, bytes);
+    pool_limit_ = bytes;
+  }
+  /// The pool gives nothing back, so what is in use now is the most that ever was.
+  std::uint64_t peak_memory_bytes() const override {
+    std::size_t free = 0, total = 0;
+    FP8CAL_CUDA(cudaMemGetInfo(&free, &total));
+    return total - free;
+  }
 
   Buffer allocate(std::size_t bytes) override {
     if (bytes == 0) return Buffer(*this, nullptr, 0);
     void* data = nullptr;
-    const cudaError_t status = cudaMallocAsync(&data, bytes, stream());
+    const cudaError_t status = cudaMallocFromPoolAsync(&data, bytes, pool_.get(), stream());
     if (status == cudaErrorMemoryAllocation) fail_to_allocate(bytes);
     FP8CAL_CUDA(status);
     return Buffer(*this, data, bytes);
@@ -110,6 +104,22 @@ class CudaBackend final : public Backend {
     if (bytes != 0) FP8CAL_CUDA(cudaMemsetAsync(device, 0, bytes, stream()));
   }
   void synchronize() override { FP8CAL_CUDA(cudaStreamSynchronize(stream())); }
+
+  void mark(std::size_t number) override {
+    while (marks_.size() <= number) marks_.push_back(create_cuda_event(cudaEventDefault));
+    FP8CAL_CUDA(cudaEventRecord(marks_[number].get(), stream()));
+  }
+  double seconds_between(std::size_t first, std::size_t second) override {
+    FP8CAL_CUDA(cudaEventSynchronize(marks_.at(second).get()));
+    float milliseconds = 0;
+    FP8CAL_CUDA(
+        cudaEventElapsedTime(&milliseconds, marks_.at(first).get(), marks_.at(second).get()));
+    return milliseconds / 1e3;
+  }
+  std::unique_ptr<UploadQueue> make_upload_queue(std::size_t slots,
+                                                 std::size_t slot_bytes) override {
+    return make_cuda_upload_queue(device_, slots, slot_bytes);
+  }
 
   void embed(const std::uint32_t* ids, ConstMatrix table, std::uint32_t first_id,
              Matrix out) override {
@@ -172,15 +182,25 @@ class CudaBackend final : public Backend {
   [[noreturn]] void fail_to_allocate(std::size_t bytes) const {
     static_cast<void>(cudaGetLastError());
     std::size_t free = 0, total = 0;
+    std::uint64_t reserved = 0;
     FP8CAL_CUDA(cudaMemGetInfo(&free, &total));
-    throw std::runtime_error("out of memory on cuda device " + std::to_string(device_) +
-                             ": needed " + std::to_string(bytes) + " bytes, found " +
-                             std::to_string(free) + " of " + std::to_string(total) + " free");
+    FP8CAL_CUDA(cudaMemPoolGetAttribute(pool_.get(), cudaMemPoolAttrReservedMemCurrent, &reserved));
+    std::string text = "out of memory on cuda device " + std::to_string(device_) + ": needed " +
+                       std::to_string(bytes) + " bytes, found " + std::to_string(free) + " of " +
+                       std::to_string(total) + " free";
+    if (pool_limit_ > 0) {
+      text += " and " + std::to_string(reserved) + " taken of the " + std::to_string(pool_limit_) +
+              " that the job's buffers may take";
+    }
+    throw std::runtime_error(text);
   }
 
   int device_;
-  Stream stream_;
+  MemoryPool pool_;
+  std::uint64_t pool_limit_ = 0;  // 0: none
+  CudaStream stream_;
   CudaMultiply multiply_;
+  std::vector<CudaEvent> marks_;
 };
 
 }  // namespace
@@ -192,8 +212,8 @@ int cuda_device_count() {
   return 0;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int device) {
-  return std::make_unique<CudaBackend>(device);
+std::unique_ptr<Backend> make_cuda_backend(int device, Fp8Products fp8) {
+  return std::make_unique<CudaBackend>(device, fp8);
 }
 
 cudaStream_t cuda_stream(const Backend& backend) {

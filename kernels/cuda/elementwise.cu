@@ -1,4 +1,5 @@
 #include "kernels/checks.hpp"
+#include "kernels/cpu/elementwise.hpp"
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pack.cuh"
@@ -38,7 +39,39 @@ __device__ Pack sum_of(const Pack& a, const Pack& b) {
   return sum;
 }
 
-template <bool aligned>
+/// A matrix of `rows` rows whose columns lie in parts, one below the other.
+struct Parts {
+  Rows<const Bf16> data;
+  std::size_t rows;
+  unsigned part_cols;
+
+  /// Whole: no pack lies in two parts.
+  template <bool whole>
+  __device__ Pack load_pack(std::size_t r, std::size_t column, unsigned count) const {
+    std::size_t part = static_cast<unsigned>(column) / part_cols;
+    unsigned c = static_cast<unsigned>(column) % part_cols;
+    if (whole) return load<true>(data.at(part * rows + r, c), count);
+    Pack pack{};
+#pragma unroll
+    for (unsigned i = 0; i < kPack; ++i) {
+      if (i < count) pack.at[i] = *data.at(part * rows + r, c);
+      if (++c < part_cols) continue;
+      c = 0;
+      ++part;
+    }
+    return pack;
+  }
+};
+
+/// As expect_parts leaves `delta`, or null.
+Parts parts_of(const ConstMatrix& delta, const Matrix& whole) {
+  const std::size_t part_cols = delta.data == nullptr ? whole.cols : delta.cols;
+  return {rows_of<Bf16>(delta), whole.rows, static_cast<unsigned>(part_cols)};
+}
+
+bool parts_whole(const ConstMatrix& delta) { return delta.data == nullptr || packs_whole(delta); }
+
+template <bool whole>
 struct Embed {
   const std::uint32_t* ids;
   std::uint32_t first_id;
@@ -47,47 +80,57 @@ struct Embed {
   Rows<Bf16> out;
   std::size_t cols;
 
-  __device__ void operator()(std::size_t r, std::size_t pack) const {
+  __device__ Pack load(std::size_t r, std::size_t pack) const {
     const std::size_t c = pack * kPack;
-    const unsigned count = pack_size(c, cols);
     const std::uint32_t id = ids[r];
     const bool held = id >= first_id && id - first_id < table_rows;
-    const Pack row = held ? load<aligned>(table.at(id - first_id, c), count) : Pack{};
-    store<aligned>(row, count, out.at(r, c));
+    return held ? fp8cal::load<whole>(table.at(id - first_id, c), pack_size<whole>(c, cols))
+                : Pack{};
+  }
+  __device__ void finish(std::size_t r, std::size_t pack, const Pack& row) const {
+    const std::size_t c = pack * kPack;
+    store<whole>(row, pack_size<whole>(c, cols), out.at(r, c));
   }
 };
 
-template <bool aligned>
+struct Summands {
+  Pack residual, delta;
+};
+
+template <bool whole>
 struct Add {
   Rows<Bf16> residual;
-  Rows<const Bf16> delta;
+  Parts delta;
   std::size_t cols;
 
-  __device__ void operator()(std::size_t r, std::size_t pack) const {
+  __device__ Summands load(std::size_t r, std::size_t pack) const {
     const std::size_t c = pack * kPack;
-    const unsigned count = pack_size(c, cols);
-    Bf16* to = residual.at(r, c);
-    store<aligned>(sum_of(load<aligned>(to, count), load<aligned>(delta.at(r, c), count)), count,
-                   to);
+    const unsigned count = pack_size<whole>(c, cols);
+    return {fp8cal::load<whole>(residual.at(r, c), count), delta.load_pack<whole>(r, c, count)};
+  }
+  __device__ void finish(std::size_t r, std::size_t pack, const Summands& summands) const {
+    const std::size_t c = pack * kPack;
+    store<whole>(sum_of(summands.residual, summands.delta), pack_size<whole>(c, cols),
+                 residual.at(r, c));
   }
 };
 
 /// The sum of squares runs over a thread's packs, then over the threads, whatever the alignment.
-template <bool aligned>
+template <bool whole>
 __global__ void __launch_bounds__(kThreads)
-    add_rms_norm_kernel(Rows<Bf16> residual, Rows<const Bf16> delta, const Bf16* weight,
-                        float epsilon, Rows<Bf16> out, std::size_t rows, std::size_t cols) {
+    add_rms_norm_kernel(Rows<Bf16> residual, Parts delta, const Bf16* weight, float epsilon,
+                        Rows<Bf16> out, std::size_t rows, std::size_t cols) {
   const std::size_t first = threadIdx.x * kPack;
   const std::size_t step = blockDim.x * kPack;
   for (std::size_t r = blockIdx.x; r < rows; r += gridDim.x) {
     float squares = 0.0f;
 #pragma unroll 2
     for (std::size_t c = first; c < cols; c += step) {
-      const unsigned count = pack_size(c, cols);
-      Pack x = load<aligned>(residual.at(r, c), count);
-      if (delta.data != nullptr) {
-        x = sum_of(x, load<aligned>(delta.at(r, c), count));
-        store<aligned>(x, count, residual.at(r, c));
+      const unsigned count = pack_size<whole>(c, cols);
+      Pack x = load<whole>(residual.at(r, c), count);
+      if (delta.data.data != nullptr) {
+        x = sum_of(x, delta.load_pack<whole>(r, c, count));
+        store<whole>(x, count, residual.at(r, c));
       }
 #pragma unroll
       for (unsigned i = 0; i < kPack; ++i) {
@@ -100,15 +143,15 @@ __global__ void __launch_bounds__(kThreads)
     // Each thread reads again what it has just written, from a cache.
 #pragma unroll 2
     for (std::size_t c = first; c < cols; c += step) {
-      const unsigned count = pack_size(c, cols);
-      Pack x = load<aligned>(residual.at(r, c), count);
-      const Pack w = load<aligned>(weight + c, count);
+      const unsigned count = pack_size<whole>(c, cols);
+      Pack x = load<whole>(residual.at(r, c), count);
+      const Pack w = load<whole>(weight + c, count);
 #pragma unroll
       for (unsigned i = 0; i < kPack; ++i) {
         const float normalised = rounded(__fmul_rn(to_float(x.at[i]), factor));
         x.at[i] = to_bf16(__fmul_rn(to_float(w.at[i]), normalised));
       }
-      store<aligned>(x, count, out.at(r, c));
+      store<whole>(x, count, out.at(r, c));
     }
   }
 }
@@ -146,24 +189,31 @@ struct Rope {
   }
 };
 
-template <bool aligned>
+struct Factors {
+  Pack gate, up;
+};
+
+template <bool whole>
 struct SiluMultiply {
   Rows<const Bf16> gate, up;
   Rows<Bf16> out;
   std::size_t cols;
 
-  __device__ void operator()(std::size_t r, std::size_t pack) const {
+  __device__ Factors load(std::size_t r, std::size_t pack) const {
     const std::size_t c = pack * kPack;
-    const unsigned count = pack_size(c, cols);
-    Pack product = load<aligned>(gate.at(r, c), count);
-    const Pack factor = load<aligned>(up.at(r, c), count);
+    const unsigned count = pack_size<whole>(c, cols);
+    return {fp8cal::load<whole>(gate.at(r, c), count), fp8cal::load<whole>(up.at(r, c), count)};
+  }
+  __device__ void finish(std::size_t r, std::size_t pack, const Factors& factors) const {
+    Pack product;
 #pragma unroll
     for (unsigned i = 0; i < kPack; ++i) {
-      const float g = to_float(product.at[i]);
+      const float g = to_float(factors.gate.at[i]);
       const float silu = rounded(__fdiv_rn(g, 1.0f + expf(-g)));
-      product.at[i] = to_bf16(__fmul_rn(silu, to_float(factor.at[i])));
+      product.at[i] = to_bf16(__fmul_rn(silu, to_float(factors.up.at[i])));
     }
-    store<aligned>(product, count, out.at(r, c));
+    const std::size_t c = pack * kPack;
+    store<whole>(product, pack_size<whole>(c, cols), out.at(r, c));
   }
 };
 
@@ -175,10 +225,13 @@ struct Interleave {
   std::size_t rows;
   unsigned part_cols;
 
-  __device__ void operator()(std::size_t r, std::size_t column) const {
+  __device__ T load(std::size_t r, std::size_t column) const {
     const unsigned part = static_cast<unsigned>(column) / part_cols;
     const unsigned c = static_cast<unsigned>(column) % part_cols;
-    *out.at(r, column) = gathered[(part * rows + r) * part_cols + c];
+    return gathered[(part * rows + r) * part_cols + c];
+  }
+  __device__ void finish(std::size_t r, std::size_t column, const T& value) const {
+    *out.at(r, column) = value;
   }
 };
 
@@ -186,11 +239,11 @@ template <class T>
 void interleave(cudaStream_t stream, const void* gathered, std::size_t part_bytes, Matrix out) {
   const std::size_t row_bytes = out.cols * size_of(out.dtype);
   const std::size_t stride_bytes = out.stride * size_of(out.dtype);
-  each_cell(stream, out.rows, row_bytes / sizeof(T),
-            Interleave<T>{static_cast<const T*>(gathered),
-                          {static_cast<T*>(out.data), stride_bytes / sizeof(T)},
-                          out.rows,
-                          static_cast<unsigned>(part_bytes / sizeof(T))});
+  transform_cells(stream, out.rows, row_bytes / sizeof(T),
+                  Interleave<T>{static_cast<const T*>(gathered),
+                                {static_cast<T*>(out.data), stride_bytes / sizeof(T)},
+                                out.rows,
+                                static_cast<unsigned>(part_bytes / sizeof(T))});
 }
 
 }  // namespace
@@ -201,11 +254,11 @@ void cuda_embed(cudaStream_t stream, const std::uint32_t* ids, ConstMatrix table
   expect_matrix("embed: table", table, table.rows, table.cols);
   expect_matrix("embed: out", out, out.rows, table.cols);
   const auto launch = [&](auto operation) {
-    each_cell(stream, out.rows, ceil_divide(out.cols, kPack), operation);
+    transform_cells(stream, out.rows, ceil_divide(out.cols, kPack), operation);
   };
   const Rows<const Bf16> from = rows_of<Bf16>(table);
   const Rows<Bf16> to = rows_of<Bf16>(out);
-  if (packs_aligned(table, out)) {
+  if (packs_whole(table, out)) {
     launch(Embed<true>{ids, first_id, table.rows, from, to, out.cols});
   } else {
     launch(Embed<false>{ids, first_id, table.rows, from, to, out.cols});
@@ -217,16 +270,15 @@ void cuda_add_rms_norm(cudaStream_t stream, Matrix residual, ConstMatrix delta, 
                        float epsilon, Matrix out) {
   expect_matrix("add_rms_norm: residual", residual, residual.rows, residual.cols);
   if (delta.data != nullptr) {
-    expect_matrix("add_rms_norm: delta", delta, residual.rows, residual.cols);
+    expect_parts("add_rms_norm: delta", delta, residual.rows, residual.cols);
   }
   expect_matrix("add_rms_norm: weight", weight, 1, residual.cols);
   expect_matrix("add_rms_norm: out", out, residual.rows, residual.cols);
   if (residual.rows == 0 || residual.cols == 0) return;
-  const bool aligned =
-      packs_aligned(residual, weight, out) && (delta.data == nullptr || packs_aligned(delta));
-  const auto kernel = aligned ? add_rms_norm_kernel<true> : add_rms_norm_kernel<false>;
+  const bool whole = packs_whole(residual, weight, out) && parts_whole(delta);
+  const auto kernel = whole ? add_rms_norm_kernel<true> : add_rms_norm_kernel<false>;
   kernel<<<row_blocks(residual.rows), row_threads(residual.cols), 0, stream>>>(
-      rows_of<Bf16>(residual), rows_of<Bf16>(delta), weight.row<Bf16>(0), epsilon,
+      rows_of<Bf16>(residual), parts_of(delta, residual), weight.row<Bf16>(0), epsilon,
       rows_of<Bf16>(out), residual.rows, residual.cols);
   FP8CAL_CUDA(cudaGetLastError());
 }
@@ -234,15 +286,15 @@ void cuda_add_rms_norm(cudaStream_t stream, Matrix residual, ConstMatrix delta, 
 // Reads 4 bytes and writes 2 an element.
 void cuda_add(cudaStream_t stream, Matrix residual, ConstMatrix delta) {
   expect_matrix("add: residual", residual, residual.rows, residual.cols);
-  expect_matrix("add: delta", delta, residual.rows, residual.cols);
+  expect_parts("add: delta", delta, residual.rows, residual.cols);
   const auto launch = [&](auto operation) {
-    each_cell(stream, residual.rows, ceil_divide(residual.cols, kPack), operation);
+    transform_cells(stream, residual.rows, ceil_divide(residual.cols, kPack), operation);
   };
   const Rows<Bf16> to = rows_of<Bf16>(residual);
-  if (packs_aligned(residual, delta)) {
-    launch(Add<true>{to, rows_of<Bf16>(delta), residual.cols});
+  if (packs_whole(residual, delta)) {
+    launch(Add<true>{to, parts_of(delta, residual), residual.cols});
   } else {
-    launch(Add<false>{to, rows_of<Bf16>(delta), residual.cols});
+    launch(Add<false>{to, parts_of(delta, residual), residual.cols});
   }
 }
 
@@ -264,7 +316,7 @@ void cuda_rope(cudaStream_t stream, Matrix x, std::size_t head_dim, ConstMatrix 
   const auto packs_u32 = static_cast<unsigned>(head_packs);
   const Rows<const Bf16> cosines = rows_of<Bf16>(cosine), sines = rows_of<Bf16>(sine);
   const Rows<Bf16> rotated = rows_of<Bf16>(x);
-  if (half % kPack == 0 && packs_aligned(x, cosine, sine)) {
+  if (packs_whole(x, cosine, sine)) {
     launch(Rope<true>{rotated, cosines, sines, positions, half_u32, packs_u32});
   } else {
     launch(Rope<false>{rotated, cosines, sines, positions, half_u32, packs_u32});
@@ -277,10 +329,10 @@ void cuda_silu_multiply(cudaStream_t stream, ConstMatrix gate, ConstMatrix up, M
   expect_matrix("silu_multiply: up", up, gate.rows, gate.cols);
   expect_matrix("silu_multiply: out", out, gate.rows, gate.cols);
   const auto launch = [&](auto operation) {
-    each_cell(stream, out.rows, ceil_divide(out.cols, kPack), operation);
+    transform_cells(stream, out.rows, ceil_divide(out.cols, kPack), operation);
   };
   const Rows<const Bf16> gates = rows_of<Bf16>(gate), ups = rows_of<Bf16>(up);
-  if (packs_aligned(gate, up, out)) {
+  if (packs_whole(gate, up, out)) {
     launch(SiluMultiply<true>{gates, ups, rows_of<Bf16>(out), out.cols});
   } else {
     launch(SiluMultiply<false>{gates, ups, rows_of<Bf16>(out), out.cols});

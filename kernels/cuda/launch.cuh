@@ -27,15 +27,61 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+/// Threads of a block, as many along the columns as these need.
+inline dim3 cell_block(std::size_t columns) {
+  unsigned across = 1;
+  while (across < kThreads && across < columns) across *= 2;
+  return dim3(across, kThreads / across);
+}
+
 template <class Body>
 void each_cell(cudaStream_t stream, std::size_t rows, std::size_t columns, const Body& body) {
   if (rows == 0 || columns == 0) return;
-  unsigned across = 1;
-  while (across < kThreads && across < columns) across *= 2;
-  const dim3 block(across, kThreads / across);
+  const dim3 block = cell_block(columns);
   const dim3 grid(static_cast<unsigned>(std::min(ceil_divide(rows, block.y), kMaxGridX)),
                   static_cast<unsigned>(std::min(ceil_divide(columns, block.x), kMaxGridY)));
   each_cell_kernel<<<grid, block, 0, stream>>>(rows, columns, body);
+  FP8CAL_CUDA(cudaGetLastError());
+}
+
+/// Rows of one column that a thread of transform_cells handles at a time.
+inline constexpr unsigned kCellsAtOnce = 4;
+
+/// body.finish(row, column, body.load(row, column)) for each cell, neighbouring columns on
+/// neighbouring threads. A thread's loads all come before the stores of `finish`, which are to
+/// touch no other cell's operands. Neighbouring blocks follow the rows, as memory does.
+template <class Body>
+__global__ void __launch_bounds__(kThreads)
+    transform_cells_kernel(std::size_t rows, std::size_t columns, Body body) {
+  using Loaded = decltype(body.load(rows, columns));
+  const std::size_t block_rows = std::size_t{kCellsAtOnce} * blockDim.y;
+  const std::size_t first_column = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  for (std::size_t first = blockIdx.y * block_rows + threadIdx.y; first < rows;
+       first += gridDim.y * block_rows) {
+    for (std::size_t c = first_column; c < columns; c += std::size_t{gridDim.x} * blockDim.x) {
+      Loaded loaded[kCellsAtOnce];
+#pragma unroll
+      for (unsigned i = 0; i < kCellsAtOnce; ++i) {
+        const std::size_t r = first + i * blockDim.y;
+        if (r < rows) loaded[i] = body.load(r, c);
+      }
+#pragma unroll
+      for (unsigned i = 0; i < kCellsAtOnce; ++i) {
+        const std::size_t r = first + i * blockDim.y;
+        if (r < rows) body.finish(r, c, loaded[i]);
+      }
+    }
+  }
+}
+
+template <class Body>
+void transform_cells(cudaStream_t stream, std::size_t rows, std::size_t columns, const Body& body) {
+  if (rows == 0 || columns == 0) return;
+  const dim3 block = cell_block(columns);
+  const std::size_t block_rows = std::size_t{kCellsAtOnce} * block.y;
+  const dim3 grid(static_cast<unsigned>(std::min(ceil_divide(columns, block.x), kMaxGridX)),
+                  static_cast<unsigned>(std::min(ceil_divide(rows, block_rows), kMaxGridY)));
+  transform_cells_kernel<<<grid, block, 0, stream>>>(rows, columns, body);
   FP8CAL_CUDA(cudaGetLastError());
 }
 

@@ -5,13 +5,17 @@
 #include "kernels/checks.hpp"
 #include "kernels/cuda/cublaslt_check.hpp"
 #include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/dequantize.cuh"
 #include "kernels/cuda/multiply.hpp"
+#include "kernels/cuda/product_blocks.hpp"
 #include "kernels/cuda/scale_vector.hpp"
 
 namespace fp8cal {
 namespace {
 
 constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;  // NVIDIA's advice for Hopper
+constexpr std::size_t kChecksumBytes = ProductAlgorithms::kRoom * sizeof(std::uint64_t);
+constexpr std::size_t kScratchBytes = std::size_t{256} << 20;
 constexpr std::size_t kFp8Bytes = 16;  // what FP8 tensor cores load at once
 constexpr std::size_t kFirstScales = 1 << 16;
 
@@ -25,6 +29,11 @@ bool current_device_has_fp8() {
   FP8CAL_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
   FP8CAL_CUDA(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
   return major * 10 + minor >= 89;
+}
+
+DeviceMemory allocate_scratch(Fp8Products fp8) {
+  if (fp8 == Fp8Products::native && current_device_has_fp8()) return nullptr;
+  return allocate_device_memory(kScratchBytes);
 }
 
 /// True where the result is already there: nothing to write, or sums over nothing.
@@ -58,14 +67,24 @@ void expect_fp8_product(const ConstMatrix& x, const ConstMatrix& weight, const M
                   out);
 }
 
+ConstMatrix fp8_rows(const ConstMatrix& matrix, EvenRuns::Run run) {
+  return {matrix.row<std::uint8_t>(run.first), matrix.dtype, run.count, matrix.cols, matrix.stride};
+}
+
+Scales part(const Scales& scales, EvenRuns::Run run) {
+  return scales.count == 1 ? scales : Scales{scales.data + run.first, run.count};
+}
+
 }  // namespace
 
 void CudaMultiply::DestroyHandle::operator()(cublasLtHandle_t handle) const noexcept {
   static_cast<void>(cublasLtDestroy(handle));
 }
 
-CudaMultiply::CudaMultiply()
-    : workspace_(allocate_device_memory(kWorkspaceBytes)), has_fp8_(current_device_has_fp8()) {
+CudaMultiply::CudaMultiply(Fp8Products fp8)
+    : workspace_(allocate_device_memory(kWorkspaceBytes)),
+      checksums_(allocate_device_memory(kChecksumBytes)),
+      scratch_(allocate_scratch(fp8)) {
   cublasLtHandle_t handle = nullptr;
   FP8CAL_CUBLASLT(cublasLtCreate(&handle));
   handle_.reset(handle);
@@ -88,12 +107,17 @@ void CudaMultiply::multiply_scaled(cudaStream_t stream, ConstMatrix x, Scales x_
   expect_scales("multiply_scaled: x_scale", x_scale, x.rows);
   expect_scales("multiply_scaled: weight_scale", weight_scale, weight.rows);
   if (is_trivial(stream, x.cols, out)) return;
-  if (!has_fp8_) {
-    throw std::runtime_error(
-        "multiply_scaled: expected a GPU with FP8 tensor cores (compute capability 8.9 or more)");
+  if (fp8_products() == Fp8Products::dequantized) {
+    multiply_dequantized(stream, x, x_scale, weight, weight_scale, out);
+  } else {
+    multiply_on_tensor_cores(stream, x, x_scale, weight, weight_scale, out);
   }
-  expect_fp8_product(x, weight, out);
+}
 
+void CudaMultiply::multiply_on_tensor_cores(cudaStream_t stream, const ConstMatrix& x,
+                                            Scales x_scale, const ConstMatrix& weight,
+                                            Scales weight_scale, const Matrix& out) {
+  expect_fp8_product(x, weight, out);
   const bool vectors = x_scale.count != 1 || weight_scale.count != 1;
   ProductOperands operands{x.data, weight.data, out.data, x_scale.data, weight_scale.data};
   if (vectors) {
@@ -112,9 +136,36 @@ void CudaMultiply::multiply_scaled(cudaStream_t stream, ConstMatrix x, Scales x_
       operands);
 }
 
+/// Each row of x is dequantized once, each row of weight once a block of rows of x.
+void CudaMultiply::multiply_dequantized(cudaStream_t stream, const ConstMatrix& x, Scales x_scale,
+                                        const ConstMatrix& weight, Scales weight_scale,
+                                        const Matrix& out) {
+  const ProductBlocks blocks = ProductBlocks::within(kScratchBytes, out.rows, out.cols, x.cols);
+  auto* scratch = static_cast<std::byte*>(scratch_.get());
+  for (std::size_t i = 0; i < blocks.rows.count(); ++i) {
+    const EvenRuns::Run rows = blocks.rows[i];
+    const Matrix wide_x{scratch, DType::bf16, rows.count, x.cols, blocks.stride};
+    cuda_dequantize(stream, fp8_rows(x, rows), wide_x);
+    const Matrix out_rows = out.row_range(rows.first, rows.count);
+    for (std::size_t j = 0; j < blocks.columns.count(); ++j) {
+      const EvenRuns::Run columns = blocks.columns[j];
+      const Matrix wide_weight{scratch + blocks.weight_at, DType::bf16, columns.count, x.cols,
+                               blocks.stride};
+      const Matrix sums{scratch + blocks.sums_at, DType::f32, rows.count, columns.count,
+                        blocks.sums_stride};
+      cuda_dequantize(stream, fp8_rows(weight, columns), wide_weight);
+      run(stream, ProductKey::of(wide_x, wide_weight, sums, ScaleMode::none),
+          {wide_x.data, wide_weight.data, sums.data, nullptr, nullptr});
+      cuda_scale_sums(stream, sums, part(x_scale, rows), part(weight_scale, columns),
+                      out_rows.column_range(columns.first, columns.count));
+    }
+  }
+}
+
 void CudaMultiply::run(cudaStream_t stream, const ProductKey& key,
                        const ProductOperands& operands) {
-  const ProductContext context{handle_.get(), workspace_.get(), kWorkspaceBytes, stream};
+  const ProductContext context{handle_.get(), workspace_.get(), kWorkspaceBytes,
+                               static_cast<std::uint64_t*>(checksums_.get()), stream};
   auto found = plans_.find(key);
   if (found == plans_.end()) {
     found = plans_.emplace(key, ProductPlan(context, key, operands)).first;

@@ -38,6 +38,12 @@ __device__ inline unsigned pack_size(std::size_t column, std::size_t cols) {
   return cols - column < kPack ? static_cast<unsigned>(cols - column) : kPack;
 }
 
+/// The same, known where rows are `whole` packs.
+template <bool whole>
+__device__ inline unsigned pack_size(std::size_t column, std::size_t cols) {
+  return whole ? kPack : pack_size(column, cols);
+}
+
 /// Where a matrix is `aligned`, its whole packs are one access of 16 bytes.
 template <bool aligned>
 __device__ inline Pack load(const std::uint16_t* from, unsigned count) {
@@ -75,6 +81,12 @@ inline bool rows_aligned(const ConstMatrix& matrix, std::size_t bytes) {
 template <class... Matrices>
 bool packs_aligned(const Matrices&... matrices) {
   return (rows_aligned(matrices, sizeof(Pack)) && ...);
+}
+
+/// True where, besides, their rows are nothing but whole packs.
+template <class... Matrices>
+bool packs_whole(const Matrices&... matrices) {
+  return packs_aligned(matrices...) && ((matrices.cols % kPack == 0) && ...);
 }
 
 }  // namespace fp8cal

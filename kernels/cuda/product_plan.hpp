@@ -1,95 +1,30 @@
 #pragma once
 
-#include <cublasLt.h>
-
-#include <array>
-#include <compare>
 #include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <string>
-#include <type_traits>
 
-#include "kernels/matrix.hpp"
+#include "kernels/cuda/product_description.hpp"
 
 namespace fp8cal {
 
-enum class ScaleMode : std::uint8_t {
-  none,     ///< bf16 operands
-  scalars,  ///< one scale for each operand
-  vectors,  ///< x_scale [M], weight_scale [N]
-};
-
-/// All that the choice of an algorithm may depend on. x [M, K], weight [N, K], out [M, N] bf16.
-struct ProductKey {
-  std::size_t rows = 0;                                                    ///< M
-  std::size_t columns = 0;                                                 ///< N
-  std::size_t depth = 0;                                                   ///< K
-  std::size_t x_stride = 0, weight_stride = 0, out_stride = 0;             ///< elements
-  std::uint32_t x_alignment = 0, weight_alignment = 0, out_alignment = 0;  ///< bytes
-  DType x_dtype = DType::bf16, weight_dtype = DType::bf16;
-  ScaleMode scales = ScaleMode::none;
-
-  auto operator<=>(const ProductKey&) const = default;
-
-  static ProductKey of(const ConstMatrix& x, const ConstMatrix& weight, const Matrix& out,
-                       ScaleMode scales);
-  /// "[M, K] e4m3 x [N, K] e4m3, vector scales".
-  std::string to_string() const;
-};
-
-/// The device pointers of one product; the scales null where the key has none.
-struct ProductOperands {
-  const void* x;
-  const void* weight;
-  void* out;
-  const float* x_scale;
-  const float* weight_scale;
-};
-
-/// What a product needs beside its operands.
-struct ProductContext {
-  cublasLtHandle_t handle;
-  void* workspace;
-  std::size_t workspace_bytes;
-  cudaStream_t stream;
-};
-
-/// cuBLASLt's description of one kind of product, and the algorithm chosen for it.
+/// One kind of product, and the algorithm chosen for it: cuBLASLt's first choice, or, once the
+/// product has come often, the fastest with the same bits.
 class ProductPlan {
  public:
-  /// Asks the heuristics once. Throws std::runtime_error where no algorithm sums each output
-  /// element in one piece.
+  /// Throws std::runtime_error where no algorithm sums each output element in one piece.
   ProductPlan(const ProductContext& context, const ProductKey& key,
               const ProductOperands& operands);
 
+  /// May wait for the stream, once.
   void run(const ProductContext& context, const ProductOperands& operands);
 
  private:
-  struct Destroy {
-    void operator()(cublasLtMatmulDesc_t desc) const noexcept;
-    void operator()(cublasLtMatrixLayout_t layout) const noexcept;
-    void operator()(cublasLtMatmulPreference_t preference) const noexcept;
-  };
-  template <class Handle>
-  using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy>;
-  using Layout = Owned<cublasLtMatrixLayout_t>;
+  bool is_worth_a_search() const;
 
-  static Layout make_layout(DType dtype, std::size_t rows, std::size_t columns, std::size_t stride);
-  void set_scales(const ProductOperands& operands);
-  static constexpr int kCandidates = 16;
-  struct Candidates {
-    std::array<cublasLtMatmulAlgo_t, kCandidates> all;
-    int count = 0;
-  };
-  Candidates candidates(const ProductContext& context, const ProductKey& key,
-                        std::uint32_t reductions) const;
-  void choose_algorithm(const ProductContext& context, const ProductKey& key);
-
-  bool scaled_;
-  Owned<cublasLtMatmulDesc_t> desc_;
-  Layout weight_, x_, out_;
-  cublasLtMatmulAlgo_t algorithm_{};
+  ProductKey key_;
+  ProductDescription description_;
+  ProductAlgorithms algorithms_;
+  std::size_t chosen_ = 0;
+  std::size_t runs_ = 0;
 };
 
 }  // namespace fp8cal

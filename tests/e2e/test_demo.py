@@ -72,6 +72,12 @@ class DemoTest(unittest.TestCase):
         self.assertEqual(len(provenance["places"]), 2)
         self.assertIn(b"[calibration]", provenance["job_file"])
 
+    def test_memory_stays_near_the_plan(self):
+        provenance = self.file["provenance"].attrs
+        planned, peak = provenance["device_memory_planned"], provenance["device_memory_peak"]
+        self.assertLessEqual(peak, planned * 1.1)
+        self.assertGreaterEqual(peak, planned * 0.9)
+
 
 class CommandTest(unittest.TestCase):
     def test_plan_shows_who_does_what(self):
@@ -80,6 +86,13 @@ class CommandTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("layers:2+tensor:2 on 4 ranks", done.stdout)
         self.assertEqual(len(re.findall(r"^ +\d  \d-\d ", done.stdout, re.MULTILINE)), 4)
+
+    def test_plan_needs_no_gpu_where_the_job_says_how_much_memory_one_has(self):
+        job = ["plan", harness.DEMO / "demo.ini", "--runtime.backend", "cuda"]
+        done = harness.run([*job, "--runtime.device_memory", "24GiB"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("microbatch 64", done.stdout)
+        self.assertIn("runtime 600.0 MiB", done.stdout)
 
     def test_help_documents_the_job(self):
         for words, expected in ((["help"], "fp8cal run JOB"), (["help", "job"], "[calibration]"),

@@ -1,38 +1,79 @@
 #!/usr/bin/env bash
-# What GPUs must show, in one run: tests/gpu/acceptance.sh PROGRAMS MODELS OUT STAGE...
+# What GPUs must show: tests/gpu/acceptance.sh PROGRAMS MODELS OUT STAGE...
 #   PROGRAMS  folder with fp8cal and the cuda_* and nccl_* test programs
 #   MODELS    folder with small-llama (config, shards), small-calibration.u32 and small-evaluation.u32
-#             (the golden file's calibration_tokens and first 16 windows of test_tokens) and
-#             8b.config.json
+#             (the golden file's calibration_tokens and first 16 windows of test_tokens), 8b.config.json
+#             and 70b.config.json, and hf_calibrate.py (the yardstick) for the stage of that name
 #   OUT       where results and logs go
-# STAGES  kernels  every kernel against the CPU, and its speed
-#         golden   small-llama: OUT/small-llama.h5 is for tests/e2e/golden_bars.py
-#         small    one digest for small-llama in every partition on up to 4 GPUs
-#         8b       the same for a synthetic model of the 8B shape, 16 sequences
-#         speed    the 8B shape, 256 x 2048 tokens, on every number of GPUs there is up to 4
+# STAGES  kernels    every kernel against the CPU, and its speed
+#         sanitize   the kernel tests under compute-sanitizer, but for the largest sizes
+#         golden     small-llama: OUT/small-llama.h5 is for tests/e2e/golden_bars.py
+#         small      one digest for small-llama in every partition on up to 4 GPUs
+#         8b         the same for a synthetic model of the 8B shape, 16 sequences
+#         yardstick  the 8B shape through Hugging Face transformers
+#         speed      the 8B shape, 256 x 2048 tokens, on every number of GPUs there is up to 4
+#         wide       8 layers of the 70B shape by tensor, against one GPU
+#         70b        one digest for the 70B shape by tensor, sequences and streamed through one GPU
+#         70b-whole  the 70B shape on 4 GPUs: 256 x 2048 tokens calibrated, 141 x 2048 evaluated
 set -uo pipefail
 programs=$1 models=$2 out=$3
 shift 3
 scratch=${TMPDIR:-/dev/shm}/fp8cal-acceptance
 mkdir -p "$out" "$scratch"
 gpus=$(nvidia-smi -L | wc -l)
-root=()
-[ "$(id -u)" -eq 0 ] && root=(--allow-run-as-root)
+mpi=(mpirun -q --oversubscribe --bind-to none)
+[ "$(id -u)" -eq 0 ] && mpi+=(--allow-run-as-root)
+
+# As many at once as there are GPUs: each program gets one of its own.
+on_every_gpu() {  # COMMAND...: called with the name of a test program
+  local gpu=0 test
+  for test in "$programs"/cuda_*_test; do
+    CUDA_VISIBLE_DEVICES=$gpu FP8CAL_REQUIRE_GPU=1 "$@" "$test" &
+    gpu=$(((gpu + 1) % gpus))
+    [ $gpu -eq 0 ] && wait
+  done
+  wait
+}
+
+run_test() {
+  local log
+  log=$out/$(basename "$1").log
+  timeout 300 "$1" --gtest_color=no >"$log" 2>&1
+  echo "== $(basename "$1"): exit $?"
+  grep -E "FAILED|PASSED|SKIPPED" "$log" | head -20
+}
 
 kernels() {
-  for test in "$programs"/cuda_*_test; do
-    local log
-    log=$out/$(basename "$test").log
-    FP8CAL_REQUIRE_GPU=1 timeout 300 "$test" --gtest_color=no >"$log" 2>&1
-    echo "== $(basename "$test"): exit $?"
-    grep -E "FAILED|PASSED|TFLOP|GB/s|elements/s|SKIPPED" "$log" | head -60
-  done
+  on_every_gpu run_test
   for ranks in 2 4; do
     [ "$gpus" -ge $ranks ] && [ -x "$programs/nccl_tests" ] || continue
-    FP8CAL_REQUIRE_GPU=1 mpirun "${root[@]}" -q --bind-to none -n $ranks "$programs/nccl_tests" \
-      >"$out/nccl-$ranks.log" 2>&1
+    FP8CAL_REQUIRE_GPU=1 "${mpi[@]}" -n $ranks "$programs/nccl_tests" >"$out/nccl-$ranks.log" 2>&1
     echo "== nccl_tests on $ranks: exit $?"
   done
+}
+
+check_test() {
+  local tool log
+  for tool in memcheck racecheck; do
+    log=$out/$tool-$(basename "$1").log
+    timeout 300 compute-sanitizer --tool $tool --error-exitcode 9 "$1" \
+      --gtest_filter='-*Speed*:*Large*:*Long*:*Slices*:*Agree*' >"$log" 2>&1
+    echo "== $tool $(basename "$1"): exit $?, $(tail -n 1 "$log")"
+  done
+}
+
+sanitize() { on_every_gpu check_test; }
+
+# The most memory in use on any GPU while a command runs.
+watch_memory() {
+  "$@" &
+  local job=$! most=0 used
+  while kill -0 $job 2>/dev/null; do
+    used=$(nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | sort -n | tail -n 1)
+    [ "$used" -gt $most ] && most=$used
+    sleep 0.3
+  done
+  echo "nvidia-smi: at most $most MiB in use"
 }
 
 # job RANKS MODEL CALIBRATION EVALUATION [OPTION...]: prints what matters.
@@ -40,10 +81,23 @@ job() {
   local ranks=$1 model=$2 calibration=$3 evaluation=$4
   shift 4
   echo "-- $ranks ranks, $*"
-  timeout 400 mpirun "${root[@]}" -q --oversubscribe --bind-to none -n "$ranks" "$programs/fp8cal" run \
+  timeout 400 "${mpi[@]}" -n "$ranks" "$programs/fp8cal" run \
     --model.path "$model" --calibration.dataset "$calibration" --evaluation.dataset "$evaluation" \
-    --runtime.backend cuda --runtime.progress lines --output.result "$scratch/result.h5" "$@" 2>&1 |
+    --runtime.backend cuda --runtime.progress "${progress:-none}" \
+    --output.result "$scratch/result.h5" "$@" 2>&1 |
     grep -E "tokens/s, .* s$|layers, .* s$|digest|^partition|fp8cal:|rror"
+}
+
+# bench NAME RANKS MODEL [OPTION...]: prints the stages; everything goes to OUT/bench-NAME.txt.
+bench() {
+  local name=$1 ranks=$2 model=$3
+  shift 3
+  echo "-- bench $name: $ranks ranks, $*"
+  timeout 400 "${mpi[@]}" -n "$ranks" "$programs/fp8cal" bench --model.path "$model" \
+    --calibration.dataset "$scratch/calibration.u32" \
+    --evaluation.dataset "$scratch/evaluation.u32" \
+    --runtime.backend cuda --runtime.progress none "$@" >"$out/bench-$name.txt" 2>&1
+  sed -n '/^partition/p; /^stage/,/^$/p; s/^fp8cal: /&/p' "$out/bench-$name.txt"
 }
 
 every_partition() {  # MODEL CALIBRATION EVALUATION [OPTION...]
@@ -53,8 +107,7 @@ every_partition() {  # MODEL CALIBRATION EVALUATION [OPTION...]
   for ranks in 2 4; do
     [ "$gpus" -ge $ranks ] || continue
     for mode in tensor layers sequences; do
-      [ "$mode" = layers ] && [ $ranks = 4 ] && [[ $1 == *small* ]] && continue  # 5 layers
-      [ "$mode" = layers ] && [ $ranks = 2 ] && [[ $1 == *small* ]] && continue
+      [ "$mode" = layers ] && [[ $1 == *small* ]] && continue  # its 5 layers cannot be shared out
       job $ranks "$@" --partition.mode $mode --runtime.microbatch 2
     done
   done
@@ -72,14 +125,15 @@ small() {
     "$models/small-evaluation.u32" "${small_job[@]}"
 }
 
-make_8b() {
-  [ -f "$scratch/8b/model.safetensors.index.json" ] && return
+make_model() {  # NAME CONFIG
+  [ -f "$scratch/$1/model.safetensors.index.json" ] && return
   for set in calibration:256 evaluation:141; do
     python3 -c "import numpy as np; np.random.default_rng(1).integers(0, 128000, ${set#*:} * 2048).astype('<u4').tofile('$scratch/${set%:*}.u32')"
   done
-  mpirun "${root[@]}" -q --oversubscribe --bind-to none -n 4 "$programs/fp8cal" synth \
-    --config "$models/8b.config.json" "$scratch/8b"
+  time "${mpi[@]}" -n 4 "$programs/fp8cal" synth --config "$2" "$scratch/$1"
 }
+
+make_8b() { make_model 8b "$models/8b.config.json"; }
 
 8b() {
   make_8b
@@ -87,16 +141,57 @@ make_8b() {
     --calibration.samples 16 --evaluation.windows 8
 }
 
+yardstick() {
+  make_8b
+  env -u LD_LIBRARY_PATH python3 "$models/hf_calibrate.py" "$scratch/8b" 2>&1 | tail -n 1
+}
+
 speed() {
   make_8b
-  for ranks in 1 2 4; do
+  progress=lines watch_memory job 1 "$scratch/8b" "$scratch/calibration.u32" \
+    "$scratch/evaluation.u32"
+  bench 8b-1 1 "$scratch/8b"
+  for ranks in 2 4; do
     [ "$gpus" -ge $ranks ] || continue
     for mode in sequences layers tensor; do
-      [ $ranks = 1 ] && [ $mode != sequences ] && continue
-      job $ranks "$scratch/8b" "$scratch/calibration.u32" "$scratch/evaluation.u32" \
-        --runtime.microbatch 4 --partition.mode $mode
+      bench 8b-$ranks-$mode $ranks "$scratch/8b" --partition.mode $mode \
+        --scales.recipe fp8-static --evaluation.windows 48
     done
   done
+}
+
+wide() {
+  sed 's/"num_hidden_layers": *80/"num_hidden_layers": 8/' "$models/70b.config.json" \
+    >"$scratch/wide.config.json"
+  make_model wide "$scratch/wide.config.json"
+  local less=(--calibration.samples 128 --scales.recipe fp8-static --evaluation.windows 32)
+  bench wide-1 1 "$scratch/wide" "${less[@]}"
+  for ranks in 2 4; do
+    [ "$gpus" -ge $ranks ] || continue
+    bench wide-$ranks $ranks "$scratch/wide" --partition.mode tensor "${less[@]}"
+  done
+  rm -r "$scratch/wide"
+}
+
+make_70b() {
+  rm -rf "$scratch/8b"
+  make_model 70b "$models/70b.config.json"
+}
+
+70b() {
+  make_70b
+  local all=("$scratch/70b" "$scratch/calibration.u32" "$scratch/evaluation.u32"
+    --calibration.samples 4 --evaluation.windows 4 --scales.recipe fp8-static)
+  job 4 "${all[@]}" --partition.mode tensor
+  job 4 "${all[@]}" --partition.mode sequences
+  watch_memory job 1 "${all[@]}" --runtime.device_memory 24GiB
+}
+
+70b-whole() {
+  make_70b
+  progress=lines watch_memory job 4 "$scratch/70b" "$scratch/calibration.u32" \
+    "$scratch/evaluation.u32" --scales.recipe fp8-static
+  bench 70b 4 "$scratch/70b" --scales.recipe fp8-static --evaluation.windows 32
 }
 
 for stage in "$@"; do

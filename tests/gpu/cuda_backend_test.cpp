@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdio>
 
 #include "gpu_test.hpp"
@@ -63,6 +64,34 @@ TEST_F(CudaBackend, RefusesADeviceThatIsNotThere) {
                 make_backend({"cuda", 1, -1});
               }),
               testing::StartsWith("cuda device -1: expected one below"));
+}
+
+TEST_F(CudaBackend, MarksTimeOnTheDevice) {
+  constexpr std::size_t kBytes = std::size_t{4} << 30;
+  const Buffer buffer = cuda_->allocate(kBytes);
+  cuda_->fill_zero(buffer.data(), kBytes);  // the first touch
+  cuda_->synchronize();
+  const auto begin = std::chrono::steady_clock::now();
+  cuda_->mark(0);
+  cuda_->fill_zero(buffer.data(), kBytes);
+  cuda_->mark(1);
+  cuda_->mark(7);  // numbers may be left out
+  const double enqueued =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double filled = cuda_->seconds_between(0, 1);
+  const double wall =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  std::printf(
+      "  fill 4 GiB: %.3f ms on the device (%.0f GB/s), %.3f ms waited for, marked in %.3f\n",
+      filled * 1e3, static_cast<double>(kBytes) / filled / 1e9, wall * 1e3, enqueued * 1e3);
+  EXPECT_GT(filled, 0);
+  EXPECT_LE(filled, wall);
+  EXPECT_LT(enqueued, filled);  // marking does not wait
+  EXPECT_LT(cuda_->seconds_between(1, 7), filled);
+
+  cuda_->mark(0);  // a mark is moved
+  cuda_->mark(1);
+  EXPECT_LT(cuda_->seconds_between(0, 1), filled);
 }
 
 TEST_F(CudaBackend, HasAStream) {

@@ -114,6 +114,42 @@ TEST_F(CudaElementwise, AddRmsNorm) {
   }
 }
 
+TEST_F(CudaElementwise, SummandsInPartsAreAsInterleaved) {
+  struct Case {
+    std::size_t rows, parts, width, gap;
+  };
+  const Case cases[] = {{0, 2, 8, 0},    {1, 1, 1, 0},     {5, 2, 2048, 0},  {5, 2, 2048, 8},
+                        {37, 8, 512, 0}, {19, 4, 1024, 1}, {7, 3, 12, 0},    {7, 3, 12, 4},
+                        {3, 8, 1, 0},    {33, 5, 7, 3},    {70001, 2, 8, 0}, {301, 4, 260, 0}};
+  for (const Case& c : cases) {
+    const std::size_t cols = c.parts * c.width;
+    const std::string what = std::to_string(c.rows) + " rows, " + std::to_string(c.parts) +
+                             " parts of " + std::to_string(c.width) + " + " + std::to_string(c.gap);
+    const TestMatrix gathered = random_bf16(c.parts * c.rows, c.width, 1, 0, 0.3f);
+    const TestMatrix residual = random_bf16(c.rows, cols, 2, c.gap);
+    const TestMatrix weight = random_bf16(1, cols, 3), poison(DType::bf16, c.rows, cols, c.gap);
+    expect_equal(residual, what, [&](Backend& backend, Matrix sum) {
+      const DeviceCopy own(backend, gathered);
+      backend.add(sum, own);
+    });
+    expect_close(poison, what, [&](Backend& backend, Matrix out) {
+      const DeviceCopy x(backend, residual), own(backend, gathered), w(backend, weight);
+      backend.add_rms_norm(x, own, w, 1e-5f, out);
+    });
+    const DeviceCopy own(*cuda_, gathered), whole(*cuda_, poison), w(*cuda_, weight);
+    cuda_->interleave_columns(own.view().data, c.parts, whole);
+    const DeviceCopy found(*cuda_, residual), expected(*cuda_, residual);
+    cuda_->add(found, own);
+    cuda_->add(expected, whole);
+    EXPECT_TRUE(found.values() == expected.values()) << what;
+    const DeviceCopy found_norm(*cuda_, poison), expected_norm(*cuda_, poison);
+    cuda_->add_rms_norm(found, own, w, 1e-5f, found_norm);
+    cuda_->add_rms_norm(expected, whole, w, 1e-5f, expected_norm);
+    EXPECT_TRUE(found.values() == expected.values()) << what;
+    EXPECT_TRUE(found_norm.values() == expected_norm.values()) << what;
+  }
+}
+
 TEST_F(CudaElementwise, AddRmsNormDependsOnNeitherSlicesNorAlignment) {
   constexpr std::size_t kRows = 37, kCols = 4100;
   const TestMatrix weight = random_bf16(1, kCols, 3);
@@ -201,6 +237,7 @@ TEST_F(CudaElementwise, InterleaveColumns) {
 
 TEST_F(CudaElementwise, RefusesShapesThatDoNotFit) {
   const TestMatrix a(DType::bf16, 3, 8), b(DType::bf16, 3, 7), wide(DType::f32, 3, 8);
+  const TestMatrix halves(DType::bf16, 5, 4);
   const auto expect_same_error = [&](auto call) {
     const std::string expected = shape_error([&] { call(*cpu_); });
     EXPECT_NE(expected, "nothing thrown");
@@ -208,6 +245,7 @@ TEST_F(CudaElementwise, RefusesShapesThatDoNotFit) {
   };
   expect_same_error([&](Backend& backend) { backend.add(a, b); });
   expect_same_error([&](Backend& backend) { backend.add(wide, wide); });
+  expect_same_error([&](Backend& backend) { backend.add(a, halves); });
   expect_same_error([&](Backend& backend) { backend.add_rms_norm(a, {}, b, 1e-5f, a); });
   expect_same_error([&](Backend& backend) { backend.rope(a, 3, a, a); });
   expect_same_error([&](Backend& backend) { backend.silu_multiply(a, a, b); });

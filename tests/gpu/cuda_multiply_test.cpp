@@ -5,98 +5,14 @@
 #include <cstdio>
 #include <thread>
 
-#include "gpu_test.hpp"
 #include "kernels/gemm_check.hpp"
-#include "tests/unit/cpu_test_support.hpp"
+#include "product_test.hpp"
 
 namespace fp8cal {
 namespace {
 
-/// Scales on a device, `offset` floats from the start of their allocation.
-class ScalesOnDevice {
- public:
-  ScalesOnDevice(Backend& backend, const std::vector<float>& values, std::size_t offset = 0)
-      : count_(values.size()),
-        offset_(offset),
-        buffer_(backend.allocate((values.size() + offset) * sizeof(float))) {
-    backend.upload(buffer_.as<float>() + offset, values.data(), values.size() * sizeof(float));
-    backend.synchronize();
-  }
-  operator Scales() const { return {buffer_.as<float>() + offset_, count_}; }
-
- private:
-  std::size_t count_, offset_;
-  Buffer buffer_;
-};
-
-/// Normally distributed numbers, repeated after a million.
-TestMatrix tiled_bf16(std::size_t rows, std::size_t cols, unsigned seed, std::size_t gap = 0) {
-  const std::size_t period = std::min<std::size_t>(1000003, rows * cols + 1);
-  TestMatrix pool = random_bf16(1, period, seed);
-  TestMatrix matrix(DType::bf16, rows, cols, gap);
-  std::size_t i = 0;
-  for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < cols; ++c) matrix.bits(r, c) = pool.bits(0, i++ % period);
-  }
-  return matrix;
-}
-
-/// The codes of normally distributed numbers of deviation 40.
-TestMatrix tiled_fp8(Backend& cpu, DType dtype, std::size_t rows, std::size_t cols, unsigned seed,
-                     std::size_t gap = 0) {
-  const TestMatrix wide = tiled_bf16(rows, cols, seed);
-  TestMatrix codes(dtype, rows, cols, gap);
-  const float scale = 1.0f / 40;
-  cpu.quantize(wide, {&scale, 1}, codes);
-  return codes;
-}
-
-std::vector<float> spread_scales(std::size_t count, float from) {
-  std::vector<float> scales(count);
-  for (std::size_t i = 0; i < count; ++i) scales[i] = from * (1.0f + 0.37f * (i % 11));
-  return scales;
-}
-
-/// Prints how far two bf16 results differ, and checks each element within 2e-2 of its size or of
-/// the root mean square, and everything between the rows untouched.
-void expect_close(const TestMatrix& found, const TestMatrix& expected, const std::string& what) {
-  const Matrix& view = expected.view();
-  double squares = 0.0;
-  for (std::size_t r = 0; r < view.rows; ++r) {
-    for (std::size_t c = 0; c < view.cols; ++c) squares += std::pow(expected.value(r, c), 2);
-  }
-  const std::size_t count = view.rows * view.cols;
-  const double rms = count == 0 ? 0.0 : std::sqrt(squares / static_cast<double>(count));
-  double worst = 0.0;
-  std::size_t equal = 0, beyond = 0;
-  for (std::size_t r = 0; r < view.rows; ++r) {
-    for (std::size_t c = 0; c < view.cols; ++c) {
-      const double want = expected.value(r, c), got = found.value(r, c);
-      if (want == got) {
-        ++equal;
-        continue;
-      }
-      const double error = std::abs(got - want) / std::max(std::abs(want), rms);
-      if (!(error <= 2e-2)) ++beyond;
-      if (!(error <= worst)) worst = error;
-    }
-  }
-  std::printf("  %-58s worst %.2e, equal bits %.4f %%\n", what.c_str(), worst,
-              count == 0 ? 100.0 : 100.0 * static_cast<double>(equal) / static_cast<double>(count));
-  EXPECT_EQ(beyond, 0u) << what;
-  for (std::size_t r = 0; r + 1 < view.rows; ++r) {
-    for (std::size_t c = view.cols; c < view.stride; ++c) {
-      ASSERT_EQ(found.view().row<bf16_bits>(r)[c], 0xABAB) << what << ": gap after row " << r;
-    }
-  }
-}
-
-struct Size {
-  std::size_t rows, columns, depth;
-  std::string to_string() const {
-    return std::to_string(rows) + " x " + std::to_string(columns) + " x " + std::to_string(depth);
-  }
-};
+// compute-sanitizer is slow: the tests named *.Small* are few and small, and run every kernel of
+// our own that products use.
 
 class CudaMultiply : public testing::Test {
  protected:
@@ -142,7 +58,7 @@ class CudaMultiply : public testing::Test {
   std::unique_ptr<Backend> cuda_, cpu_;
 };
 
-TEST_F(CudaMultiply, HandChecked) {
+TEST_F(CudaMultiply, SmallHandChecked) {
   const TestMatrix x = bf16_matrix({{1, 2, 3}, {-1, 0.5f, 4}});
   const TestMatrix weight = bf16_matrix({{1, 1, 1}, {2, -4, 0.25f}});
   TestMatrix found(DType::bf16, 2, 2);
@@ -179,7 +95,11 @@ TEST_F(CudaMultiply, Fp8AgreesWithTheCpu) {
     compare_fp8(size, DType::e4m3, DType::e4m3, false, true, 0);
     compare_fp8(size, DType::e4m3, DType::e4m3, true, true, 0);
   }
+}
+
+TEST_F(CudaMultiply, SmallFp8AgreesWithTheCpu) {
   compare_fp8({33, 64, 128}, DType::e4m3, DType::e4m3, true, false, 0);
+  compare_fp8({300, 32, 32}, DType::e4m3, DType::e4m3, false, true, 0);
   compare_fp8({31, 96, 256}, DType::e4m3, DType::e4m3, true, true, 8);
 }
 
@@ -188,7 +108,7 @@ TEST_F(CudaMultiply, E5m2ActivationsAgreeWithTheCpu) {
   compare_fp8({33, 512, 1024}, DType::e4m3, DType::e5m2, false, false, 0);
 }
 
-TEST_F(CudaMultiply, ScalesMayStartAnywhere) {
+TEST_F(CudaMultiply, SmallScalesMayStartAnywhere) {
   const TestMatrix x = tiled_fp8(*cpu_, DType::e4m3, 37, 256, 5);
   const TestMatrix weight = tiled_fp8(*cpu_, DType::e4m3, 96, 256, 6);
   const DeviceCopy on_x(*cuda_, x), on_weight(*cuda_, weight);
@@ -225,9 +145,7 @@ TEST_F(CudaMultiply, RejectsWhatTensorCoresDoNotTake) {
 const std::vector<ProductKind> kAllKinds = {ProductKind::bf16, ProductKind::fp8_scalar,
                                             ProductKind::fp8_channel, ProductKind::fp8_vector};
 
-/// Llama 3.1's linear layers, fused as the worker fuses them: qkv, o, gate and up, down.
-const std::vector<std::pair<std::size_t, std::size_t>> kLayers8B = {
-    {6144, 4096}, {4096, 4096}, {28672, 4096}, {4096, 14336}};
+/// As kLayers8B.
 const std::vector<std::pair<std::size_t, std::size_t>> kLayers70B = {
     {10240, 8192}, {8192, 8192}, {57344, 8192}, {8192, 28672}};
 
@@ -278,44 +196,171 @@ TEST_F(CudaMultiply, SelfCheckIsQuick) {
   }
 }
 
+/// Prints the time of one of ten calls.
+template <class Multiply>
+void report(Backend& backend, const Size& size, const char* kind, const Multiply& multiply) {
+  const double seconds = seconds_of(backend, 10, multiply);
+  std::printf("  %s %-26s %8.1f us, %6.1f TFLOP/s\n", size.to_string().c_str(), kind, seconds * 1e6,
+              2e-12 * static_cast<double>(size.rows * size.columns * size.depth) / seconds);
+}
+
 TEST_F(CudaMultiply, Speed) {
-  const std::size_t rows = 8192;
-  constexpr int kRuns = 10;
   for (const auto& [columns, depth] : kLayers8B) {
-    const DeviceCopy x(*cuda_, tiled_bf16(rows, depth, 7));
-    const DeviceCopy weight(*cuda_, tiled_bf16(columns, depth, 8));
-    const DeviceCopy x8(*cuda_, TestMatrix(DType::e4m3, rows, depth));
-    const DeviceCopy weight8(*cuda_, TestMatrix(DType::e4m3, columns, depth));
-    const ScalesOnDevice one(*cuda_, {1.0f / 40});
-    const ScalesOnDevice x_scales(*cuda_, spread_scales(rows, 0.01f));
-    const ScalesOnDevice weight_scales(*cuda_, spread_scales(columns, 0.01f));
-    cuda_->quantize(x, one, x8);
-    cuda_->quantize(weight, one, weight8);
-    const DeviceCopy out(*cuda_, TestMatrix(DType::bf16, rows, columns));
-    const auto report = [&, columns = columns, depth = depth](const char* kind, auto&& multiply) {
-      for (int i = 0; i < 3; ++i) multiply();
-      cuda_->synchronize();
-      const auto begin = std::chrono::steady_clock::now();
-      for (int i = 0; i < kRuns; ++i) multiply();
-      cuda_->synchronize();
-      const double seconds = seconds_since(begin) / kRuns;
-      std::printf("  %zu x %zu x %zu %-24s %8.1f us, %6.1f TFLOP/s\n", rows, columns, depth, kind,
-                  seconds * 1e6, 2e-12 * static_cast<double>(rows * columns * depth) / seconds);
-    };
-    report("bf16", [&] { cuda_->multiply(x, weight, out); });
-    report("bf16, 8 slices", [&, columns = columns] {
-      const std::size_t n = columns / 8;
+    const Size size = {8192, columns, depth};
+    const SpeedCase on(*cuda_, size);
+    report(*cuda_, size, "bf16", [&] { cuda_->multiply(on.x, on.weight, on.out); });
+    report(*cuda_, size, "bf16, 8 slices", [&] {
+      const std::size_t n = size.columns / 8;
       for (std::size_t s = 0; s < 8; ++s) {
-        cuda_->multiply(
-            x, weight.view().row_range(s * n, n),
-            Matrix::dense(out.view().row<bf16_bits>(0) + s * rows * n, DType::bf16, rows, n));
+        bf16_bits* into = on.out.view().row<bf16_bits>(0) + s * size.rows * n;
+        cuda_->multiply(on.x, on.weight.view().row_range(s * n, n),
+                        Matrix::dense(into, DType::bf16, size.rows, n));
       }
     });
-    report("fp8, scalar scales", [&] { cuda_->multiply_scaled(x8, one, weight8, one, out); });
-    report("fp8, channel scales",
-           [&] { cuda_->multiply_scaled(x8, one, weight8, weight_scales, out); });
-    report("fp8, vector scales",
-           [&] { cuda_->multiply_scaled(x8, x_scales, weight8, weight_scales, out); });
+    report(*cuda_, size, "fp8, scalar scales",
+           [&] { cuda_->multiply_scaled(on.x8, on.one, on.weight8, on.one, on.out); });
+    report(*cuda_, size, "fp8, channel scales",
+           [&] { cuda_->multiply_scaled(on.x8, on.one, on.weight8, on.weight_scales, on.out); });
+    report(*cuda_, size, "fp8, vector scales", [&] {
+      cuda_->multiply_scaled(on.x8, on.x_scales, on.weight8, on.weight_scales, on.out);
+    });
+  }
+}
+
+/// What a GPU without FP8 tensor cores does.
+class CudaDequantizedMultiply : public CudaMultiply {
+ protected:
+  void SetUp() override {
+    CudaMultiply::SetUp();
+    if (IsSkipped() || HasFailure()) return;
+    cuda_ = make_cuda_backend(0, Fp8Products::dequantized);
+  }
+
+  /// All kinds of scales.
+  void compare_all(const Size& size, DType x_dtype, DType weight_dtype, std::size_t gap) {
+    for (const bool many_x : {false, true}) {
+      for (const bool many_weight : {false, true}) {
+        compare_fp8(size, x_dtype, weight_dtype, many_x, many_weight, gap);
+      }
+    }
+  }
+
+  /// The product has the CPU's values, NaN for NaN.
+  void expect_exact(const TestMatrix& x, const TestMatrix& weight,
+                    const std::vector<float>& x_scales, const std::vector<float>& weight_scales,
+                    std::size_t gap) {
+    TestMatrix expected(DType::bf16, x.view().rows, weight.view().rows, gap), found = expected;
+    cpu_->multiply_scaled(x, {x_scales.data(), x_scales.size()}, weight,
+                          {weight_scales.data(), weight_scales.size()}, expected);
+    const DeviceCopy out(*cuda_, found);
+    const ScalesOnDevice on_x(*cuda_, x_scales), on_weight(*cuda_, weight_scales);
+    cuda_->multiply_scaled(DeviceCopy(*cuda_, x), on_x, DeviceCopy(*cuda_, weight), on_weight, out);
+    out.download(found);
+    for (std::size_t r = 0; r < expected.view().rows; ++r) {
+      for (std::size_t c = 0; c < expected.view().stride; ++c) {
+        const float want = expected.value(r, c), got = found.value(r, c);
+        ASSERT_TRUE(want == got || (std::isnan(want) && std::isnan(got)))
+            << "row " << r << ", column " << c << ": expected " << want << ", found " << got;
+      }
+    }
+  }
+};
+
+TEST_F(CudaDequantizedMultiply, SaysSo) {
+  EXPECT_EQ(cuda_->fp8_products(), Fp8Products::dequantized);
+  EXPECT_EQ(cpu_->fp8_products(), Fp8Products::native);
+}
+
+TEST_F(CudaDequantizedMultiply, SmallSizesAgreeWithTheCpu) {
+  const Size sizes[] = {{0, 16, 16}, {3, 0, 16},  {3, 32, 0},   {1, 1, 1},
+                        {1, 16, 16}, {7, 48, 80}, {17, 33, 65}, {33, 1040, 144}};
+  for (const Size& size : sizes) {
+    compare_all(size, DType::e4m3, DType::e4m3, 0);
+    compare_all(size, DType::e5m2, DType::e4m3, 3);
+  }
+  compare_all({33, 64, 128}, DType::e4m3, DType::e5m2, 8);
+  compare_all({33, 64, 128}, DType::e5m2, DType::e5m2, 8);
+}
+
+TEST_F(CudaDequantizedMultiply, LargeSizesAgreeWithTheCpu) {
+  const Size sizes[] = {{1, 4096, 4096},  {17, 6144, 4096}, {33, 4096, 14336}, {3, 28672, 4096},
+                        {5, 10240, 8192}, {2, 8192, 28672}, {8191, 64, 128},   {4801, 48, 28672}};
+  for (const Size& size : sizes) compare_fp8(size, DType::e4m3, DType::e4m3, true, true, 0);
+  compare_all({33, 512, 1024}, DType::e5m2, DType::e4m3, 0);
+}
+
+/// Row r holds the code r and zeros, and multiplies ones.
+TEST_F(CudaDequantizedMultiply, SmallEveryCodeIsExact) {
+  for (const DType dtype : {DType::e4m3, DType::e5m2}) {
+    for (const std::size_t gap : {0, 5}) {
+      TestMatrix codes(dtype, 256, 32, gap), ones(DType::e4m3, 16, 32, gap);
+      for (std::size_t r = 0; r < 256; ++r) {
+        for (std::size_t c = 0; c < 32; ++c) codes.code(r, c) = 0;
+        codes.code(r, r % 32) = static_cast<std::uint8_t>(r);
+      }
+      for (std::size_t r = 0; r < 16; ++r) {
+        for (std::size_t c = 0; c < 32; ++c) ones.code(r, c) = float_to_e4m3(1.0f);
+      }
+      expect_exact(codes, ones, {1.0f}, {1.0f}, gap);
+      expect_exact(ones, codes, {1.0f}, {1.0f}, gap);
+    }
+  }
+}
+
+/// Sums of small integers are exact in any order, so that scaling alone rounds.
+TEST_F(CudaDequantizedMultiply, SmallIntegersAreScaledAsOnTheCpu) {
+  const Size size = {37, 1104, 336};
+  TestMatrix x(DType::e4m3, size.rows, size.depth, 16),
+      weight(DType::e4m3, size.columns, size.depth);
+  const auto fill = [](TestMatrix& matrix, std::size_t factor) {
+    for (std::size_t r = 0; r < matrix.view().rows; ++r) {
+      for (std::size_t c = 0; c < matrix.view().cols; ++c) {
+        const std::size_t hash = (r * 131 + c * factor) % 1009;
+        matrix.code(r, c) = float_to_e4m3(static_cast<float>(hash % 9) - 4.0f);
+      }
+    }
+  };
+  fill(x, 71);
+  fill(weight, 37);
+  const std::vector<float> x_scales = spread_scales(size.rows, 0.013f);
+  const std::vector<float> weight_scales = spread_scales(size.columns, 0.0077f);
+  for (const std::size_t gap : {0, 3, 8}) {
+    expect_exact(x, weight, x_scales, weight_scales, gap);
+    expect_exact(x, weight, {0.3f}, weight_scales, gap);
+    expect_exact(x, weight, x_scales, {0.7f}, gap);
+  }
+}
+
+const std::vector<ProductKind> kFp8Kinds = {ProductKind::fp8_scalar, ProductKind::fp8_channel,
+                                            ProductKind::fp8_vector};
+
+TEST_F(CudaDequantizedMultiply, SmallSlicesHaveTheBitsOfTheWhole) {
+  expect_no_difference(*cuda_, {1536, 512, 4, {ProductKind::fp8_vector}}, 96);
+}
+
+TEST_F(CudaDequantizedMultiply, SlicesHaveTheBitsOfTheWhole) {
+  for (const auto* layers : {&kLayers8B, &kLayers70B}) {
+    for (const auto& [columns, depth] : *layers) {
+      for (const std::size_t slices : {2, 8}) {
+        expect_no_difference(*cuda_, {columns, depth, slices, kFp8Kinds}, 512);
+      }
+    }
+  }
+}
+
+/// So many rows that scratch memory holds a part of them only.
+TEST_F(CudaDequantizedMultiply, SlicesOfManyRowsHaveTheBitsOfTheWhole) {
+  expect_no_difference(*cuda_, {4096, 14336, 8, kFp8Kinds}, 8192);
+  expect_no_difference(*cuda_, {8192, 28672, 8, {ProductKind::fp8_vector}}, 8192);
+}
+
+TEST_F(CudaDequantizedMultiply, Speed) {
+  for (const auto& [columns, depth] : kLayers8B) {
+    const Size size = {8192, columns, depth};
+    const SpeedCase on(*cuda_, size);
+    report(*cuda_, size, "fp8 dequantized", [&] {
+      cuda_->multiply_scaled(on.x8, on.x_scales, on.weight8, on.weight_scales, on.out);
+    });
   }
 }
 

@@ -63,6 +63,32 @@ TEST_F(CudaSpeed, Elementwise) {
   }
 }
 
+/// A microbatch of the 8B shape: products of several weights lie side by side.
+TEST_F(CudaSpeed, ColumnRangesOfAMicrobatch) {
+  constexpr std::size_t kTokens = 32768, kHidden = 4096, kWidth = 14336, kKv = 1024;
+  const Buffer wide = filled(kTokens * 2 * kWidth), narrow = filled(kTokens * kWidth);
+  const Buffer residual = filled(kTokens * kHidden), w = filled(kHidden);
+  const auto matrix = [](const Buffer& buffer, std::size_t rows, std::size_t cols) {
+    return Matrix::dense(buffer.data(), DType::bf16, rows, cols);
+  };
+  const Matrix both = matrix(wide, kTokens, 2 * kWidth), out = matrix(narrow, kTokens, kWidth);
+  report("silu_multiply of column halves", kTokens * kWidth, 6, [&] {
+    cuda_->silu_multiply(both.column_range(0, kWidth), both.column_range(kWidth, kWidth), out);
+  });
+  const Matrix qkv = matrix(wide, kTokens, kHidden + 2 * kKv), table = matrix(w, kHidden / 64, 64);
+  report("rope of 40 of 48 heads", kTokens * (kHidden + kKv), 4,
+         [&] { cuda_->rope(qkv.column_range(0, kHidden + kKv), 128, table, table); });
+  const Matrix sum = matrix(residual, kTokens, kHidden), weight = matrix(w, 1, kHidden);
+  const Matrix norm = matrix(narrow, kTokens, kHidden);
+  for (const std::size_t parts : {1, 2, 8}) {
+    const Matrix delta = matrix(wide, parts * kTokens, kHidden / parts);
+    const std::string of = " of " + std::to_string(parts) + " parts";
+    report(("add" + of).c_str(), kTokens * kHidden, 6, [&] { cuda_->add(sum, delta); });
+    report(("add_rms_norm" + of).c_str(), kTokens * kHidden, 8,
+           [&] { cuda_->add_rms_norm(sum, delta, weight, 1e-5f, norm); });
+  }
+}
+
 TEST_F(CudaSpeed, QuantizeAndMaxima) {
   for (const std::size_t cols : {4096, 14336}) {
     const std::size_t count = kRows * cols;
@@ -103,6 +129,34 @@ TEST_F(CudaSpeed, Observe) {
       report("observe zeros", count, 2, observe);
     }
   }
+}
+
+/// A layer of a microbatch of the 8B shape: three times hidden, once the MLP's width, K and V.
+TEST_F(CudaSpeed, ObserveALayer) {
+  constexpr std::size_t kTokens = 32768, kHidden = 4096, kWidth = 14336, kKv = 1024;
+  const Buffer x = filled(kTokens * kWidth);
+  const DeviceArray<std::uint64_t> histogram(*cuda_, std::vector<std::uint64_t>(kHistogramBins));
+  const DeviceArray<std::uint32_t> amax(*cuda_, std::vector<std::uint32_t>(kWidth + kTokens));
+  const Observation into{histogram.data(), amax.data(), amax.data() + kWidth};
+  const auto dense = [&](std::size_t cols) {
+    return Matrix::dense(x.data(), DType::bf16, kTokens, cols);
+  };
+  const Matrix hidden = dense(kHidden), width = dense(kWidth), qkv = dense(kHidden + 2 * kKv);
+  const Matrix key = qkv.column_range(kHidden, kKv), value = qkv.column_range(kHidden + kKv, kKv);
+  const auto observe = [&](const Matrix& matrix) { cuda_->observe(matrix, 0, 2048, into); };
+  report("observe hidden", kTokens * kHidden, 2, [&] { observe(hidden); });
+  report("observe the MLP's width", kTokens * kWidth, 2, [&] { observe(width); });
+  report("observe K", kTokens * kKv, 2, [&] { observe(key); });
+  report("observe V", kTokens * kKv, 2, [&] { observe(value); });
+  const Matrix few = width.row_range(0, 16).column_range(0, 512);
+  std::printf("  %-34s %8.1f us\n", "what a call of observe costs",
+              seconds_of(*cuda_, 20, [&] { observe(few); }) * 1e6);
+  report("observe a layer", kTokens * (3 * kHidden + kWidth + 2 * kKv), 2, [&] {
+    for (int i = 0; i < 3; ++i) observe(hidden);
+    observe(width);
+    observe(key);
+    observe(value);
+  });
 }
 
 TEST_F(CudaSpeed, Softmax) {

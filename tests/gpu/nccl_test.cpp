@@ -134,6 +134,44 @@ TEST_F(Nccl, WorksInStreamOrder) {
   for (std::size_t i = 0; i < values.size(); i += 4097) ASSERT_EQ(values[i], 19 * 8 + i / count);
 }
 
+/// Two lanes in turn, each writing what it sends next as soon as its last gather has ended.
+TEST_F(Nccl, GathersBesideTheBackendsCalls) {
+  NcclCollectives all(MPI_COMM_WORLD, 0, 0, stream_);
+  const std::size_t count = 1 << 22;
+  const std::size_t ranks = static_cast<std::size_t>(all.size());
+  std::vector<OnGpu<std::uint8_t>> own, gathered, seen;
+  for (int lane = 0; lane < kGatherLanes; ++lane) {
+    own.emplace_back(std::vector<std::uint8_t>(count, 0xAB));
+    gathered.emplace_back(std::vector<std::uint8_t>(count * ranks, 0xAB));
+    seen.emplace_back(std::vector<std::uint8_t>(count * ranks, 0xAB));
+  }
+  constexpr int kRounds = 20;
+  for (int round = 0; round < kRounds; ++round) {
+    for (int lane = 0; lane < kGatherLanes; ++lane) {
+      const std::size_t l = static_cast<std::size_t>(lane);
+      if (round > 0) {
+        all.end_gather(lane);
+        FP8CAL_CUDA(cudaMemcpyAsync(seen[l].data(), gathered[l].data(), count * ranks,
+                                    cudaMemcpyDefault, stream_));
+      }
+      FP8CAL_CUDA(
+          cudaMemsetAsync(own[l].data(), round * 8 + lane * 4 + all.rank(), count, stream_));
+      all.begin_gather(own[l].data(), gathered[l].data(), count, lane);
+    }
+  }
+  for (int lane = 0; lane < kGatherLanes; ++lane) {
+    const std::size_t l = static_cast<std::size_t>(lane);
+    all.end_gather(lane);
+    const std::vector<std::uint8_t> last = gathered[l].values(stream_);
+    const std::vector<std::uint8_t> before = seen[l].values(stream_);
+    for (std::size_t i = 0; i < last.size(); i += 4097) {
+      const int from = static_cast<int>(i / count);
+      ASSERT_EQ(last[i], (kRounds - 1) * 8 + lane * 4 + from) << lane << ' ' << i;
+      ASSERT_EQ(before[i], (kRounds - 2) * 8 + lane * 4 + from) << lane << ' ' << i;
+    }
+  }
+}
+
 TEST_F(Nccl, SplitsByColor) {
   const int half = world_rank() % 2;
   NcclCollectives own(MPI_COMM_WORLD, half, world_rank(), stream_);

@@ -48,12 +48,13 @@ TEST(Groups, FollowTheGrid) {
   int ranks = 1;
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
   const Workload work = {8, 16, 8, 16, 1};
+  const auto backend = make_backend({"cpu", 1});
   const char* mode = ranks == 8   ? "layers:2+sequences:2+tensor:2"
                      : ranks == 4 ? "layers:2+tensor:2"
                      : ranks == 2 ? "tensor"
                                   : "auto";
-  const Plan plan = make_plan(nano_config(), work, mode, ranks, std::uint64_t{1} << 40);
-  const Groups groups = make_groups(MPI_COMM_WORLD, plan, *make_backend({"cpu", 1}));
+  const Plan plan = make_plan(nano_config(), work, mode, ranks, {std::uint64_t{1} << 40, false});
+  const Groups groups = make_groups(MPI_COMM_WORLD, plan, *backend);
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   const RankPlan& own = plan.ranks[static_cast<std::size_t>(rank)];

@@ -33,6 +33,36 @@ TEST(CpuAdd, RoundsTheSum) {
   }
 }
 
+TEST(CpuAdd, TakesColumnsInParts) {
+  const TestMatrix delta = bf16_matrix({{1, 2}, {5, 6}, {3, 4}, {7, 8}});  // two parts of two rows
+  TestMatrix residual = bf16_matrix({{10, 20, 30, 40}, {50, 60, 70, 80}});
+  make_cpu_backend(1)->add(residual, delta);
+  EXPECT_TRUE(residual == bf16_matrix({{11, 22, 33, 44}, {55, 66, 77, 88}}));
+}
+
+TEST(CpuAdd, OfPartsEqualsInterleavingFirst) {
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    for (const std::size_t parts : {1, 2, 3, 8}) {
+      for (const std::size_t width : {1, 7, 16, 130}) {
+        const std::size_t rows = 5, cols = parts * width;
+        const TestMatrix gathered = random_bf16(parts * rows, width, 1);
+        const TestMatrix before = random_bf16(rows, cols, 2, 3), weight = random_bf16(1, cols, 3);
+        TestMatrix delta(DType::bf16, rows, cols, 1);
+        backend->interleave_columns(gathered.view().data, parts, delta);
+        TestMatrix expected = copy_of(before), found = copy_of(before);
+        backend->add(expected, delta);
+        backend->add(found, gathered);
+        EXPECT_TRUE(found == expected) << name << " " << parts << " parts of " << width;
+        TestMatrix expected_norm(DType::bf16, rows, cols), found_norm(DType::bf16, rows, cols);
+        backend->add_rms_norm(expected, delta, weight, 1e-5f, expected_norm);
+        backend->add_rms_norm(found, gathered, weight, 1e-5f, found_norm);
+        EXPECT_TRUE(found == expected) << name << " " << parts << " parts of " << width;
+        EXPECT_TRUE(found_norm == expected_norm) << name << " " << parts << " parts of " << width;
+      }
+    }
+  }
+}
+
 TEST(CpuRmsNorm, HandChecked) {
   // The sums are 3 and 4 (bf16 has no 4.01), whose mean square is 12.5; 3 / 3.5355 = 0.84853 and
   // 4 / 3.5355 = 1.13137 round to 0.84765625 and 1.1328125.
@@ -182,6 +212,9 @@ TEST(CpuElementwise, RejectsShapesThatDoNotFit) {
   TestMatrix x = random_bf16(4, 8, 1), other = random_bf16(4, 7, 1);
   EXPECT_EQ(shape_error([&] { backend->add(x, other); }),
             "add: delta: expected [4, 8] bf16, found [4, 7] bf16");
+  TestMatrix halves = random_bf16(7, 4, 1);
+  EXPECT_EQ(shape_error([&] { backend->add_rms_norm(x, halves, x, 1e-5f, x); }),
+            "add_rms_norm: delta: expected [8, 4] bf16, found [7, 4] bf16");
   EXPECT_EQ(shape_error([&] { backend->add_rms_norm(x, {}, x, 1e-5f, x); }),
             "add_rms_norm: weight: expected [1, 8] bf16, found [4, 8] bf16");
   EXPECT_EQ(shape_error([&] { backend->silu_multiply(x, other, x); }),

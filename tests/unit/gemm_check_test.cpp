@@ -22,6 +22,8 @@ class VariantBackend : public Backend {
   std::string name() const override { return "cpu"; }
   std::string device() const override { return "a variant"; }
   std::uint64_t memory_bytes() const override { return inner_->memory_bytes(); }
+  void limit_memory(std::uint64_t) override { unused(); }
+  std::uint64_t peak_memory_bytes() const override { return inner_->peak_memory_bytes(); }
   Buffer allocate(std::size_t bytes) override { return inner_->allocate(bytes); }
   void upload(void* device, const void* host, std::size_t bytes) override {
     inner_->upload(device, host, bytes);
@@ -63,6 +65,11 @@ class VariantBackend : public Backend {
     unused();
   }
   void interleave_columns(const void*, std::size_t, Matrix) override { unused(); }
+  void mark(std::size_t) override { unused(); }
+  double seconds_between(std::size_t, std::size_t) override {
+    unused();
+    return 0;
+  }
 
  private:
   void release(void*, std::size_t) noexcept override {}

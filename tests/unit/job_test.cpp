@@ -54,7 +54,7 @@ TEST_F(JobTest, FillsInDefaults) {
   EXPECT_EQ(job.calibration.seed, 1234u);
   EXPECT_EQ(job.scales.recipes, (std::vector<std::string>{"fp8-static", "fp8-dynamic"}));
   EXPECT_EQ(job.partition.mode, "auto");
-  EXPECT_EQ(job.runtime.microbatch, 1u);
+  EXPECT_FALSE(job.runtime.microbatch);
 }
 
 TEST_F(JobTest, OptionsWinAndTheirPathsStay) {

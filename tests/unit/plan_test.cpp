@@ -26,12 +26,16 @@ ModelConfig llama_70b() {
   return config;
 }
 
+/// What DESIGN 10 recommends, with the microbatch left to the plan.
+constexpr Workload kProtocol = {256, 2048, 141, 2048, 0};
 constexpr Workload kWork = {.calibration_sequences = 16,
                             .calibration_length = 64,
                             .evaluation_windows = 5,
                             .evaluation_length = 128,
                             .microbatch = 1};
-constexpr std::uint64_t kPlenty = 1ull << 40;
+constexpr Device kPlenty = {.budget = 1ull << 40, .is_gpu = false};
+
+Device gpu(std::uint64_t gibibytes) { return {.budget = gibibytes << 30, .is_gpu = true}; }
 
 /// How often each row of each tensor is owned, over the ranks of one share of the sequences.
 std::map<std::string, std::vector<int>> owners(const ModelConfig& config, const Plan& plan) {
@@ -124,17 +128,58 @@ TEST(Plan, AutoPrefersSequencesWhereTheModelFits) {
 }
 
 TEST(Plan, AutoSpreads70BOverRanksThatHoldASliceOnly) {
-  const Workload work = {256, 2048, 141, 2048, 1};
-  const Plan eight = make_plan(llama_70b(), work, "auto", 8, 80ull << 30);
+  const Plan eight = make_plan(llama_70b(), kProtocol, "auto", 8, gpu(80));
   EXPECT_EQ(eight.grid.layers, 8);
   EXPECT_FALSE(eight.streams());
   // 24 GiB: no rank can hold an eighth; sequences with streamed weights do.
-  const Plan small = make_plan(llama_70b(), work, "auto", 4, 24ull << 30);
+  const Plan small = make_plan(llama_70b(), kProtocol, "auto", 4, gpu(24));
   EXPECT_EQ(small.grid.sequences, 4);
   EXPECT_TRUE(small.streams());
   EXPECT_LE(small.memory.total(), 24ull << 30);
-  EXPECT_THAT(error_text([&] { make_plan(llama_70b(), work, "auto", 4, 1ull << 30); }),
-              HasSubstr("at least"));
+}
+
+TEST(Plan, ChoosesTheMicrobatch) {
+  // One on a CPU; on a GPU 32768 tokens.
+  EXPECT_EQ(make_plan(llama_70b(), kProtocol, "auto", 1, kPlenty).work.microbatch, 1u);
+  EXPECT_EQ(make_plan(llama_70b(), kProtocol, "auto", 1, gpu(1024)).work.microbatch, 16u);
+  // A pipeline of 4 idles for 3 of its microbatches: it makes 64 of the 256 sequences.
+  EXPECT_EQ(make_plan(llama_70b(), kProtocol, "layers", 4, gpu(120)).work.microbatch, 4u);
+  // Never more than there are sequences, and what the job asks for goes before.
+  Workload work = kProtocol;
+  work.calibration_sequences = 3;
+  EXPECT_EQ(make_plan(llama_70b(), work, "auto", 1, gpu(1024)).work.microbatch, 2u);
+  work.microbatch = 5;
+  EXPECT_EQ(make_plan(llama_70b(), work, "auto", 1, gpu(1024)).work.microbatch, 5u);
+}
+
+TEST(Plan, TakesASmallerMicrobatchRatherThanStream) {
+  const Plan roomy = make_plan(llama_70b(), kProtocol, "tensor", 4, gpu(80));
+  EXPECT_EQ(roomy.work.microbatch, 16u);
+  EXPECT_FALSE(roomy.streams());
+  const Plan tight = make_plan(llama_70b(), kProtocol, "tensor", 4, gpu(55));
+  EXPECT_LT(tight.work.microbatch, 16u);
+  EXPECT_FALSE(tight.streams());
+}
+
+TEST(Plan, StreamingKeepsTheNextLayersToo) {
+  const Plan plan = make_plan(llama_70b(), kProtocol, "auto", 1, gpu(24));
+  const std::uint64_t layer = bytes_of(layer_shards(llama_70b(), 0, 1, 0));
+  const std::uint64_t ends = 2 * embedding_shard(llama_70b(), 1, 0).bytes();
+  EXPECT_EQ(plan.memory.weights, 2 * plan.layers_at_once * layer + ends);
+  EXPECT_EQ(plan.memory.quantized, plan.layers_at_once * layer / 2);
+}
+
+TEST(Plan, SaysWhatWouldFit) {
+  const auto refused = [](const char* mode, int ranks, std::uint64_t gibibytes) {
+    return error_text([&] { make_plan(llama_70b(), kProtocol, mode, ranks, gpu(gibibytes)); });
+  };
+  // 40 layers and their FP8 copy take 102.7 GB, the embedding 2.1 GB, a sequence and CUDA the rest.
+  EXPECT_EQ(
+      refused("layers", 2, 16),
+      "runtime.device_memory: the job does not fit on 2 ranks with partition.mode = layers: "
+      "expected at least 99.4 GiB a rank, or 2 ranks with partition.mode = auto, found 16.0 GiB");
+  EXPECT_THAT(refused("auto", 4, 1), HasSubstr("at least"));
+  EXPECT_THAT(refused("auto", 4, 1), testing::Not(HasSubstr("with partition.mode = auto,")));
 }
 
 TEST(Grid, VocabularySlicesSuitEveryTensorDegree) {

@@ -1,0 +1,126 @@
+#include "kernels/timed_backend.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "cpu_test_support.hpp"
+
+namespace fp8cal {
+namespace {
+
+const KernelTime* find(const KernelProfile& profile, const std::string& kernel) {
+  for (const KernelTime& one : profile.kernels) {
+    if (one.kernel == kernel) return &one;
+  }
+  return nullptr;
+}
+
+class TimedBackendTest : public testing::Test {
+ protected:
+  std::unique_ptr<Backend> cpu_ = make_cpu_backend(1);
+  TimedBackend timed_{*cpu_};
+};
+
+TEST_F(TimedBackendTest, ComputesWhatTheOtherDoes) {
+  const TestMatrix x = bf16_matrix({{1, 2}, {3, 4}});
+  const TestMatrix weight = bf16_matrix({{1, 0}, {0, 1}, {1, 1}});
+  TestMatrix out(DType::bf16, 2, 3);
+  timed_.start();
+  timed_.multiply(x, weight, out);
+  timed_.stop();
+  EXPECT_EQ(out.value(1, 0), 3.0f);
+  EXPECT_EQ(out.value(1, 2), 7.0f);
+  EXPECT_EQ(timed_.name(), "cpu");
+  EXPECT_EQ(timed_.device(), cpu_->device());
+  EXPECT_EQ(timed_.memory_bytes(), cpu_->memory_bytes());
+}
+
+TEST_F(TimedBackendTest, CountsCallsOperationsAndBytes) {
+  const TestMatrix x = random_bf16(4, 6, 1);
+  const TestMatrix weight = random_bf16(5, 6, 2);
+  TestMatrix out(DType::bf16, 4, 5);
+  TestMatrix sum = random_bf16(4, 6, 3);
+  timed_.start();
+  timed_.multiply(x, weight, out);
+  timed_.multiply(x, weight, out);
+  timed_.add(sum, x);
+  timed_.stop();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 2u);
+  const KernelTime* product = find(profile, "multiply 4x5x6");
+  ASSERT_NE(product, nullptr);
+  EXPECT_EQ(product->calls, 2u);
+  EXPECT_EQ(product->flop, 2 * (2.0 * 4 * 5 * 6));
+  EXPECT_EQ(product->bytes, 0);
+  const KernelTime* added = find(profile, "add");
+  ASSERT_NE(added, nullptr);
+  EXPECT_EQ(added->calls, 1u);
+  EXPECT_EQ(added->flop, 0);
+  EXPECT_EQ(added->bytes, 3.0 * 4 * 6 * 2);
+}
+
+TEST_F(TimedBackendTest, CountsCausalAttention) {
+  // Two sequences of 8 tokens, two query heads of 4, one head of keys and values.
+  const TestMatrix q = random_bf16(16, 8, 1), k = random_bf16(16, 4, 2), v = random_bf16(16, 4, 3);
+  TestMatrix out(DType::bf16, 16, 8);
+  timed_.start();
+  timed_.attention(q, k, v, 4, 8, out);
+  timed_.stop();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 1u);
+  EXPECT_EQ(profile.kernels[0].flop, 16 * 4.0 * 8 * 8 / 2);
+}
+
+TEST_F(TimedBackendTest, TellsKernelsFromWhatLiesBetween) {
+  TestMatrix x = random_bf16(512, 1024, 1);
+  timed_.start();
+  timed_.add(x, x);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  timed_.add(x, x);
+  timed_.stop();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 1u);
+  EXPECT_GT(profile.kernels[0].seconds, 0);
+  EXPECT_GE(profile.other_seconds(), 0.020);
+  EXPECT_DOUBLE_EQ(profile.kernels[0].seconds + profile.other_seconds(), profile.seconds);
+}
+
+TEST_F(TimedBackendTest, RecordsOnlyBetweenStartAndStop) {
+  TestMatrix x = random_bf16(4, 4, 1);
+  timed_.add(x, x);
+  timed_.start();
+  timed_.add(x, x);
+  timed_.stop();
+  timed_.add(x, x);
+  EXPECT_EQ(timed_.profile().kernels.at(0).calls, 1u);
+  timed_.start();
+  timed_.stop();
+  EXPECT_TRUE(timed_.profile().kernels.empty());
+}
+
+TEST_F(TimedBackendTest, ForgetsACallThatThrows) {
+  TestMatrix x = random_bf16(4, 4, 1), other = random_bf16(3, 4, 1);
+  timed_.start();
+  EXPECT_THROW(timed_.add(x, other), std::invalid_argument);
+  timed_.add(x, x);
+  timed_.stop();
+  EXPECT_EQ(timed_.profile().kernels.at(0).calls, 1u);
+}
+
+TEST(KernelProfile, AddsUpKernelByKernel) {
+  KernelProfile sum = {1.0, {{"b", 1, 0.5, 10, 0}}};
+  sum += {2.0, {{"b", 2, 0.25, 30, 0}, {"a", 1, 1.0, 0, 8}}};
+  EXPECT_EQ(sum.seconds, 3.0);
+  ASSERT_EQ(sum.kernels.size(), 2u);
+  EXPECT_EQ(sum.kernels[0].kernel, "a");
+  EXPECT_EQ(sum.kernels[1].calls, 3u);
+  EXPECT_EQ(sum.kernels[1].seconds, 0.75);
+  EXPECT_EQ(sum.kernels[1].flop, 40);
+  EXPECT_EQ(sum.other_seconds(), 1.25);
+  EXPECT_EQ((KernelProfile{1.0, {{"rounded up", 1, 1.1, 0, 0}}}.other_seconds()), 0);
+}
+
+}  // namespace
+}  // namespace fp8cal
