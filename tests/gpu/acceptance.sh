@@ -11,7 +11,7 @@
 #         small      one digest for small-llama in every partition on up to 4 GPUs
 #         8b         the same for a synthetic model of the 8B shape, 16 sequences
 #         yardstick  the 8B shape through Hugging Face transformers
-#         speed      the 8B shape, 256 x 2048 tokens, on every number of GPUs there is up to 4
+#         speed      the 8B shape, 256 x 2048 tokens, on one GPU and on all of them
 #         wide       8 layers of the 70B shape by tensor, against one GPU
 #         70b        one digest for the 70B shape by tensor, sequences and streamed through one GPU
 #         70b-whole  the 70B shape on 4 GPUs: 256 x 2048 tokens calibrated, 141 x 2048 evaluated
@@ -151,12 +151,10 @@ speed() {
   progress=lines watch_memory job 1 "$scratch/8b" "$scratch/calibration.u32" \
     "$scratch/evaluation.u32"
   bench 8b-1 1 "$scratch/8b"
-  for ranks in 2 4; do
-    [ "$gpus" -ge $ranks ] || continue
-    for mode in sequences layers tensor; do
-      bench 8b-$ranks-$mode $ranks "$scratch/8b" --partition.mode $mode \
-        --scales.recipe fp8-static --evaluation.windows 48
-    done
+  [ "$gpus" -gt 1 ] || return
+  for mode in sequences layers tensor; do
+    bench "8b-$gpus-$mode" "$gpus" "$scratch/8b" --partition.mode $mode \
+      --scales.recipe fp8-static --evaluation.windows 48
   done
 }
 
@@ -166,10 +164,7 @@ wide() {
   make_model wide "$scratch/wide.config.json"
   local less=(--calibration.samples 128 --scales.recipe fp8-static --evaluation.windows 32)
   bench wide-1 1 "$scratch/wide" "${less[@]}"
-  for ranks in 2 4; do
-    [ "$gpus" -ge $ranks ] || continue
-    bench wide-$ranks $ranks "$scratch/wide" --partition.mode tensor "${less[@]}"
-  done
+  bench "wide-$gpus" "$gpus" "$scratch/wide" --partition.mode tensor "${less[@]}"
   rm -r "$scratch/wide"
 }
 
@@ -191,7 +186,7 @@ make_70b() {
   make_70b
   progress=lines watch_memory job 4 "$scratch/70b" "$scratch/calibration.u32" \
     "$scratch/evaluation.u32" --scales.recipe fp8-static
-  bench 70b 4 "$scratch/70b" --scales.recipe fp8-static --evaluation.windows 32
+  bench 70b 4 "$scratch/70b" --scales.recipe fp8-static --evaluation.windows 16
 }
 
 for stage in "$@"; do
