@@ -55,6 +55,15 @@ TEST_F(CudaBackend, GoesOnAfterAFailure) {
   EXPECT_EQ(x.values().value(0, 1), 4.0f);
 }
 
+TEST_F(CudaBackend, KeepsToItsMemory) {
+  constexpr std::size_t kLimit = std::size_t{1} << 30;
+  cuda_->limit_memory(kLimit);
+  for (int i = 0; i < 10; ++i) cuda_->allocate(kLimit / 2);
+  const Buffer first = cuda_->allocate(kLimit / 2);
+  EXPECT_THROW(cuda_->allocate(kLimit / 2 + (std::size_t{64} << 20)), std::runtime_error);
+  EXPECT_GT(cuda_->peak_memory_bytes(), kLimit / 2);
+}
+
 TEST_F(CudaBackend, RefusesADeviceThatIsNotThere) {
   EXPECT_THAT(shape_error([] {
                 make_backend({"cuda", 1, 99});

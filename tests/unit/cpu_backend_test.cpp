@@ -28,6 +28,25 @@ TEST(CpuBackend, AllocatesWholeCacheLines) {
 #endif
 }
 
+TEST(CpuBackend, KeepsToItsMemory) {
+  const auto backend = make_cpu_backend(1);
+  backend->limit_memory(1000);
+  {
+    const Buffer first = backend->allocate(600);
+    try {
+      backend->allocate(401);
+      FAIL() << "1001 bytes allocated of 1000";
+    } catch (const std::runtime_error& error) {
+      EXPECT_STREQ(error.what(),
+                   "out of the memory that the job may use: needed 401 bytes, found 400 of 1000 "
+                   "free");
+    }
+    const Buffer second = backend->allocate(400);
+  }
+  const Buffer again = backend->allocate(1000);
+  EXPECT_EQ(backend->peak_memory_bytes(), 1000u);
+}
+
 TEST(CpuBackend, CopiesAndClears) {
   const auto backend = make_cpu_backend(1);
   const Buffer buffer = backend->allocate(4);
