@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 #include <thread>
 
@@ -13,7 +14,6 @@
 #include "sharding/agreement.hpp"
 
 namespace fp8cal {
-
 namespace {
 
 /// Throws where ranks compute differently: the result would depend on who computed what.
@@ -26,22 +26,29 @@ void check_alike(const Backend& backend, const Control& control) {
                     "with FP8 tensor cores or only GPUs without, found several of these");
 }
 
+std::uint64_t smallest(std::uint64_t bytes, const Control& control) {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  return static_cast<std::uint64_t>(
+      -control.max(-static_cast<std::int64_t>(std::min(bytes, kMost))));
+}
+
 }  // namespace
 
 Preparation::Preparation(const Job& job, const Control& control, MPI_Comm world)
     : rank(control.rank()),
       threads(job.runtime.threads.value_or(threads_per_rank(control))),
       inputs(read_inputs(job, control)) {
+  run_agreed(control, [&] { backend = open_backend(job, control); });
+  check_alike(*backend, control);
+  Device device = device_of(job, *backend, control.ranks_on_host());
+  device.budget = smallest(device.budget, control);  // every rank makes the same plan
   run_agreed(control, [&] {
-    backend = open_backend(job, control);
-    const Device device = device_of(job, *backend, control.ranks_on_host());
     plan = make_plan(inputs.config, inputs.workload(job.runtime.microbatch), job.partition.mode,
                      control.size(), device);
     backend->limit_memory(device.budget - plan.memory.runtime);
     checkpoint = open_checkpoint(job, inputs.config);
     gemm_check = check_gemms(*backend, inputs.config, job);
   });
-  check_alike(*backend, control);
   groups = make_groups(world, plan, *backend);
 }
 
