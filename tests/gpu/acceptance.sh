@@ -5,6 +5,7 @@
 #             (the golden file's calibration_tokens and first 16 windows of test_tokens), the same of
 #             nano-llama, 8b.config.json and 70b.config.json, and hf_calibrate.py (the yardstick)
 #   OUT       where results and logs go
+# tests/gpu/acceptance_bars.py judges what it prints.
 # STAGES  kernels    every kernel against the CPU, and its speed
 #         sanitize   the kernel tests under compute-sanitizer, but for the largest sizes
 #         golden     OUT/nano-llama.h5 and OUT/small-llama.h5 are for tests/e2e/golden_bars.py
