@@ -15,8 +15,9 @@ constexpr std::size_t kRows = 256;
 std::vector<ProductKind> kinds_of(const Job& job) {
   std::vector<ProductKind> kinds = {ProductKind::bf16};
   for (const std::string& name : job.scales.recipes) {
-    kinds.push_back(find_recipe(name).input_per_token ? ProductKind::fp8_vector
-                                                      : ProductKind::fp8_scalar);
+    const Recipe& recipe = find_recipe(name);
+    const bool vectors = recipe.weight_per_channel || recipe.input_per_token;
+    kinds.push_back(vectors ? ProductKind::fp8_vector : ProductKind::fp8_scalar);
   }
   return kinds;
 }

@@ -98,18 +98,19 @@ std::vector<JobKey> make_keys() {
                     job.calibration.seed = parse_number("calibration.seed", v[0], 0,
                                                         std::numeric_limits<std::int64_t>::max());
                   }});
-  keys.push_back({.name = "scales.recipe",
-                  .argument = "NAME,...",
-                  .default_value = "fp8-static,fp8-dynamic",
-                  .is_list = true,
-                  .help =
-                      "fp8-static: a scale a weight tensor, a static scale an activation tensor. "
-                      "fp8-dynamic: a scale an output channel, a scale a token at run time",
-                  .store = [](Job& job, const Values& v) {
-                    for (const std::string& name : v) find_recipe(name);
-                    refuse_duplicates("scales.recipe", v);
-                    job.scales.recipes = v;
-                  }});
+  keys.push_back(
+      {.name = "scales.recipe",
+       .argument = "NAME,...",
+       .default_value = "fp8-static,fp8-dynamic",
+       .is_list = true,
+       .help = "fp8-static: a scale a weight tensor, a static scale an activation tensor. "
+               "fp8-channel: a scale an output channel, a static scale an activation tensor. "
+               "fp8-dynamic: a scale an output channel, a scale a token at run time",
+       .store = [](Job& job, const Values& v) {
+         for (const std::string& name : v) find_recipe(name);
+         refuse_duplicates("scales.recipe", v);
+         job.scales.recipes = v;
+       }});
   keys.push_back({.name = "scales.policy",
                   .argument = "NAME",
                   .default_value = "amax",

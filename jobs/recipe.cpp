@@ -11,6 +11,7 @@ namespace {
 const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> all = {
       {.name = "fp8-static", .weight_per_channel = false, .input_per_token = false},
+      {.name = "fp8-channel", .weight_per_channel = true, .input_per_token = false},
       {.name = "fp8-dynamic", .weight_per_channel = true, .input_per_token = true},
   };
   return all;

@@ -201,7 +201,7 @@ class JobTest(harness.RefusalTest):
         ("calibration.samples", "99999999999999999999", "a whole number from 1"),
         ("calibration.sequence_length", "1", "a whole number from 2"),
         ("calibration.seed", "-1", "a whole number from 0"),
-        ("scales.recipe", "fp9", "one of fp8-static, fp8-dynamic"),
+        ("scales.recipe", "fp9", "one of fp8-static, fp8-channel, fp8-dynamic"),
         ("scales.recipe", "fp8-static, fp8-static", "each name once"),
         ("scales.policy", "guess", "amax"),
         ("evaluation.windows", "some", "all or a whole number from 1"),

@@ -40,6 +40,24 @@ class PartitionsTest(harness.TempFolderTest):
             [number for number, value in streamed.items() if value == b"yes"], [3, 10]
         )
 
+    def test_every_recipe_gives_the_same_digest_in_slices(self):
+        digests = set()
+        for ranks in (1, 2):
+            result = self.folder / f"recipes{ranks}.h5"
+            keys = {"scales.recipe": "fp8-static,fp8-channel,fp8-dynamic", "partition.mode": "tensor"}
+            self.succeed(harness.small_job(result) | keys, ranks)
+            with h5py.File(result) as file:
+                digests.add(file.attrs["content_digest"])
+                scales = file["scales/fp8-channel/model.layers.1.mlp.up_proj"]
+                self.assertEqual(scales["weight_scale"].shape, (384,))
+                self.assertEqual(scales["input_scale"].shape, (1,))
+                static = file["scales/fp8-static/model.layers.1.mlp.up_proj/input_scale"]
+                self.assertEqual(scales["input_scale"][0], static[0])
+                nll = {name: one["nll"][:] for name, one in file["perplexity"].items()}
+                self.assertTrue((nll["fp8-channel"] != nll["fp8-static"]).any())
+                self.assertTrue((nll["fp8-channel"] != nll["fp8-dynamic"]).any())
+        self.assertEqual(len(digests), 1)
+
     def test_another_seed_gives_another_digest(self):
         digests = set()
         for seed in (1, 2):

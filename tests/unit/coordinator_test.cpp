@@ -37,6 +37,13 @@ TEST(ScalePolicy, StaticScalesAreSharedByFusedModules) {
   EXPECT_THAT(scales[6].input_scale, testing::ElementsAre(1.0f));  // an amax of zero
 }
 
+TEST(ScalePolicy, ChannelScalesAreOneAChannelAndOneForInputs) {
+  const LayerScales scales = derive_scales(find_recipe("fp8-channel"), statistics());
+  EXPECT_THAT(scales[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));
+  EXPECT_THAT(scales[0].input_scale, testing::ElementsAre(8.0f / 448.0f));
+  EXPECT_THAT(scales[2].input_scale, testing::ElementsAre(8.0f / 448.0f));
+}
+
 TEST(ScalePolicy, DynamicScalesAreOneAChannelAndNoneForInputs) {
   const LayerScales scales = derive_scales(find_recipe("fp8-dynamic"), statistics());
   EXPECT_THAT(scales[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));

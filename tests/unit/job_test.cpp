@@ -95,7 +95,7 @@ TEST_F(JobTest, RefusesBadValues) {
   EXPECT_THAT(with("calibration.samples", "-1"), testing::HasSubstr("whole number from 1"));
   EXPECT_THAT(with("calibration.samples", "12x"), testing::HasSubstr("'12x'"));
   EXPECT_THAT(with("calibration.samples", ""), testing::HasSubstr("no value"));
-  EXPECT_THAT(with("scales.recipe", "fp4"), testing::HasSubstr("fp8-static, fp8-dynamic"));
+  EXPECT_THAT(with("scales.recipe", "fp4"), testing::HasSubstr("fp8-static, fp8-channel, fp8-dynamic"));
   EXPECT_THAT(with("scales.policy", "magic"), testing::HasSubstr("amax"));
   EXPECT_THAT(with("runtime.device_memory", "lots"), testing::HasSubstr("80GiB"));
   EXPECT_THAT(error_text([&] { read("[model]\npath = a\npath = b\n"); }),
