@@ -103,11 +103,12 @@ void Bench::run_stages(const RunStage& run_stage) {
   run_agreed(control_, [&] {
     for (const LayerStatistics& one : statistics) check_finite(one);
   });
+  const ScalePolicy policy = parse_scale_policy(job_.scales.policy);
   run_stage("evaluate bf16", [&] { worker_->evaluate_bf16(); });
   for (const std::string& name : job_.scales.recipes) {
     std::vector<LayerScales> scales;
     for (const LayerStatistics& one : statistics) {
-      scales.push_back(derive_scales(find_recipe(name), one));
+      scales.push_back(derive_scales(find_recipe(name), policy, one));
     }
     run_stage("evaluate " + name, [&] { worker_->evaluate(name, scales); });
   }

@@ -44,6 +44,7 @@ void check_finite(const std::string& variant, const std::vector<float>& nll, con
 /// The job's work on this rank, chunk by chunk. Returns this rank's layers.
 std::vector<LayerStatistics> compute(ShardWorker& worker, const Job& job, const RankPlan& rank,
                                      const Control& control) {
+  const ScalePolicy policy = parse_scale_policy(job.scales.policy);
   std::vector<LayerStatistics> layers;
   for (std::size_t chunk = 0; chunk < worker.chunks(); ++chunk) {
     run_agreed(control, [&] { worker.load(chunk); });
@@ -55,7 +56,7 @@ std::vector<LayerStatistics> compute(ShardWorker& worker, const Job& job, const 
     for (const std::string& name : job.scales.recipes) {
       std::vector<LayerScales> scales;
       for (const LayerStatistics& one : statistics) {
-        scales.push_back(derive_scales(find_recipe(name), one));
+        scales.push_back(derive_scales(find_recipe(name), policy, one));
       }
       worker.evaluate(name, scales);
     }
@@ -72,6 +73,7 @@ std::vector<LayerStatistics> compute(ShardWorker& worker, const Job& job, const 
 /// On rank 0: the statistics and scales of all layers. One rank of each stage has them.
 void collect_layers(const std::vector<LayerStatistics>& own, const RankPlan& rank, const Job& job,
                     const Control& control, Result& result) {
+  const ScalePolicy policy = parse_scale_policy(job.scales.policy);
   std::string bytes;
   if (rank.share == 0 && rank.slice == 0) {
     for (const LayerStatistics& one : own) bytes += pack_statistics(one);
@@ -81,7 +83,7 @@ void collect_layers(const std::vector<LayerStatistics>& own, const RankPlan& ran
       const LayerStatistics one = unpack_statistics(layers);
       add_statistics(result, one);
       for (const std::string& name : job.scales.recipes) {
-        add_scales(result, name, one.layer, derive_scales(find_recipe(name), one));
+        add_scales(result, name, one.layer, derive_scales(find_recipe(name), policy, one));
       }
     }
   }

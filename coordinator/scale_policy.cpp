@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "coordinator/distribution.hpp"
 #include "kernels/float_formats.hpp"
 
 namespace fp8cal {
@@ -34,19 +35,22 @@ std::vector<float> channel_scales(const WeightStatistics& weight) {
 
 }  // namespace
 
-LayerScales derive_scales(const Recipe& recipe, const LayerStatistics& statistics) {
+LayerScales derive_scales(const Recipe& recipe, const ScalePolicy& policy,
+                          const LayerStatistics& statistics) {
   LayerScales scales;
   for (const FusedGroup& group : kFusedGroups) {
     const std::size_t first = static_cast<std::size_t>(group.first);
     const std::size_t last = static_cast<std::size_t>(group.last);
     const float shared = scale_of(group_amax(statistics, first, last), kE4M3Max);
-    const ActivationStatistics& input = statistics.at(input_site(group.first));
+    std::vector<float> input_scale;
+    if (!recipe.input_per_token) {
+      const Distribution input(statistics.at(input_site(group.first)).histogram);
+      input_scale = {scale_of(input.clipping_magnitude(policy), kE4M3Max)};
+    }
     for (std::size_t m = first; m <= last; ++m) {
       scales[m].weight_scale = recipe.weight_per_channel ? channel_scales(statistics.weights[m])
                                                          : std::vector<float>{shared};
-      if (!recipe.input_per_token) {
-        scales[m].input_scale = {scale_of(amax_of_histogram(input.histogram), kE4M3Max)};
-      }
+      scales[m].input_scale = input_scale;
     }
   }
   return scales;

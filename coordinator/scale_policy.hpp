@@ -3,13 +3,16 @@
 #include <string>
 
 #include "jobs/recipe.hpp"
+#include "jobs/scale_policy.hpp"
 #include "worker/quantized_layer.hpp"
 
 namespace fp8cal {
 
-/// The scales of one layer under `recipe`, from exact statistics alone: scale = amax / 448 in f32.
-/// Modules that an inference engine fuses (q, k and v; gate and up) share one input scale and, with
-/// a scale a tensor, one weight scale.
-LayerScales derive_scales(const Recipe& recipe, const LayerStatistics& statistics);
+/// The scales of one layer under `recipe`, from exact statistics alone: what `policy` chooses of an
+/// input's distribution, or the amax of weights, / 448 in f32. Modules that an inference engine
+/// fuses (q, k and v; gate and up) share one input scale and, with a scale a tensor, one weight
+/// scale.
+LayerScales derive_scales(const Recipe& recipe, const ScalePolicy& policy,
+                          const LayerStatistics& statistics);
 
 }  // namespace fp8cal

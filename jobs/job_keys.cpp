@@ -9,6 +9,7 @@
 #include "jobs/byte_size.hpp"
 #include "jobs/error.hpp"
 #include "jobs/recipe.hpp"
+#include "jobs/scale_policy.hpp"
 
 namespace fp8cal {
 namespace {
@@ -114,9 +115,13 @@ std::vector<JobKey> make_keys() {
   keys.push_back({.name = "scales.policy",
                   .argument = "NAME",
                   .default_value = "amax",
-                  .help = "How a scale follows from a distribution. amax: its largest magnitude",
+                  .help = "What of a tensor's distribution its static scale maps onto the largest "
+                          "FP8 number. amax: the largest magnitude. percentile:P: the one that P % "
+                          "of the elements do not exceed. mse: the one with the least squared "
+                          "error. Weights always take amax",
                   .store = [](Job& job, const Values& v) {
-                    job.scales.policy = parse_choice("scales.policy", v[0], {"amax"});
+                    parse_scale_policy(v[0]);
+                    job.scales.policy = v[0];
                   }});
   keys.push_back({.name = "evaluation.dataset",
                   .argument = "FILE",

@@ -58,6 +58,23 @@ class PartitionsTest(harness.TempFolderTest):
                 self.assertTrue((nll["fp8-channel"] != nll["fp8-dynamic"]).any())
         self.assertEqual(len(digests), 1)
 
+    def test_policies_follow_from_the_distribution_alone(self):
+        scales, digests = {}, set()
+        for ranks, policy in ((1, "amax"), (1, "percentile:100"), (1, "percentile:99"), (1, "mse"),
+                              (2, "mse")):
+            result = self.folder / f"policy{ranks}.h5"
+            self.succeed(harness.small_job(result) | {"scales.policy": policy}, ranks)
+            with h5py.File(result) as file:
+                static = file["scales/fp8-static"]
+                scales[policy] = {name: one["input_scale"][0] for name, one in static.items()}
+                if policy == "mse":
+                    digests.add(file.attrs["content_digest"])
+        self.assertEqual(scales["percentile:100"], scales["amax"])
+        self.assertEqual(len(digests), 1)
+        for name, amax in scales["amax"].items():
+            self.assertLess(scales["percentile:99"][name], amax)
+            self.assertLessEqual(scales["mse"][name], amax)
+
     def test_another_seed_gives_another_digest(self):
         digests = set()
         for seed in (1, 2):

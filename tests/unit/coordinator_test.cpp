@@ -27,7 +27,7 @@ LayerStatistics statistics() {
 }
 
 TEST(ScalePolicy, StaticScalesAreSharedByFusedModules) {
-  const LayerScales scales = derive_scales(find_recipe("fp8-static"), statistics());
+  const LayerScales scales = derive_scales(find_recipe("fp8-static"), {}, statistics());
   for (std::size_t m : {0, 1, 2}) {
     EXPECT_THAT(scales[m].weight_scale, testing::ElementsAre(4.0f / 448.0f));
     EXPECT_THAT(scales[m].input_scale, testing::ElementsAre(8.0f / 448.0f));
@@ -38,14 +38,14 @@ TEST(ScalePolicy, StaticScalesAreSharedByFusedModules) {
 }
 
 TEST(ScalePolicy, ChannelScalesAreOneAChannelAndOneForInputs) {
-  const LayerScales scales = derive_scales(find_recipe("fp8-channel"), statistics());
+  const LayerScales scales = derive_scales(find_recipe("fp8-channel"), {}, statistics());
   EXPECT_THAT(scales[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));
   EXPECT_THAT(scales[0].input_scale, testing::ElementsAre(8.0f / 448.0f));
   EXPECT_THAT(scales[2].input_scale, testing::ElementsAre(8.0f / 448.0f));
 }
 
 TEST(ScalePolicy, DynamicScalesAreOneAChannelAndNoneForInputs) {
-  const LayerScales scales = derive_scales(find_recipe("fp8-dynamic"), statistics());
+  const LayerScales scales = derive_scales(find_recipe("fp8-dynamic"), {}, statistics());
   EXPECT_THAT(scales[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));
   EXPECT_THAT(scales[2].weight_scale, testing::ElementsAre(1.0f));
   EXPECT_TRUE(scales[0].input_scale.empty());
