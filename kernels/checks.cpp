@@ -1,5 +1,6 @@
 #include "kernels/checks.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace fp8cal {
@@ -45,6 +46,12 @@ void expect_shape(const char* name, const ConstMatrix& matrix, std::size_t rows,
 void expect_matrix(const char* name, const ConstMatrix& matrix, std::size_t rows, std::size_t cols,
                    DType dtype) {
   expect_shape(name, matrix, rows, cols, matrix.dtype == dtype, dtype_name(dtype));
+}
+
+void expect_parts(const char* name, const ConstMatrix& delta, std::size_t rows, std::size_t cols) {
+  const bool divides = delta.cols != 0 && cols % delta.cols == 0;
+  const std::size_t parts = divides ? std::max<std::size_t>(cols / delta.cols, 1) : 1;
+  expect_matrix(name, delta, parts * rows, cols / parts);
 }
 
 void expect_fp8(const char* name, const ConstMatrix& matrix, std::size_t rows, std::size_t cols) {

@@ -13,6 +13,10 @@ namespace fp8cal {
 void expect_matrix(const char* name, const ConstMatrix& matrix, std::size_t rows, std::size_t cols,
                    DType dtype = DType::bf16);
 
+/// A summand of a bf16 residual of rows x cols: as it is, or with its columns in parts, one below
+/// the other, [parts * rows, cols / parts].
+void expect_parts(const char* name, const ConstMatrix& delta, std::size_t rows, std::size_t cols);
+
 /// The dtype may be either FP8 format.
 void expect_fp8(const char* name, const ConstMatrix& matrix, std::size_t rows, std::size_t cols);
 

@@ -1,6 +1,5 @@
 #include "kernels/cpu/elementwise.hpp"
 
-#include <algorithm>
 #include <cstring>
 
 #include "kernels/checks.hpp"
@@ -29,12 +28,6 @@ void add_row(const CpuContext& context, const Matrix& residual, const ConstMatri
 }
 
 }  // namespace
-
-void expect_parts(const char* name, const ConstMatrix& delta, std::size_t rows, std::size_t cols) {
-  const bool divides = delta.cols != 0 && cols % delta.cols == 0;
-  const std::size_t parts = divides ? std::max<std::size_t>(cols / delta.cols, 1) : 1;
-  expect_matrix(name, delta, parts * rows, cols / parts);
-}
 
 void cpu_embed(const CpuContext& context, const std::uint32_t* ids, ConstMatrix table,
                std::uint32_t first_id, Matrix out) {

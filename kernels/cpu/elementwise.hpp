@@ -5,10 +5,6 @@
 
 namespace fp8cal {
 
-/// Checks a summand of a residual of rows x cols: bf16, as it is or with its columns in parts, one
-/// below the other, [parts * rows, cols / parts]. The cuda backend's check too.
-void expect_parts(const char* name, const ConstMatrix& delta, std::size_t rows, std::size_t cols);
-
 /// As the methods of Backend with the same names.
 void cpu_embed(const CpuContext& context, const std::uint32_t* ids, ConstMatrix table,
                std::uint32_t first_id, Matrix out);

@@ -1,5 +1,4 @@
 #include "kernels/checks.hpp"
-#include "kernels/cpu/elementwise.hpp"
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pack.cuh"
