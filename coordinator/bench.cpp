@@ -107,10 +107,7 @@ void Bench::run_stages(const RunStage& run_stage) {
   const ScalePolicy policy = parse_scale_policy(job_.scales.policy);
   run_stage("evaluate bf16", [&] { worker_->evaluate_bf16(); });
   for (const std::string& name : job_.scales.recipes) {
-    std::vector<LayerScales> scales;
-    for (const LayerStatistics& one : statistics) {
-      scales.push_back(derive_scales(find_recipe(name), policy, one));
-    }
+    const std::vector<LayerScales> scales = derive_scales(find_recipe(name), policy, statistics);
     run_stage("evaluate " + name, [&] { worker_->evaluate(name, scales); });
   }
 }

@@ -54,11 +54,7 @@ std::vector<LayerStatistics> compute(ShardWorker& worker, const Job& job, const 
     });
     worker.evaluate_bf16();
     for (const std::string& name : job.scales.recipes) {
-      std::vector<LayerScales> scales;
-      for (const LayerStatistics& one : statistics) {
-        scales.push_back(derive_scales(find_recipe(name), policy, one));
-      }
-      worker.evaluate(name, scales);
+      worker.evaluate(name, derive_scales(find_recipe(name), policy, statistics));
     }
     run_agreed(control, [&] {
       for (const std::string& variant : variants_of(job)) {

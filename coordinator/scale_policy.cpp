@@ -56,4 +56,11 @@ LayerScales derive_scales(const Recipe& recipe, const ScalePolicy& policy,
   return scales;
 }
 
+std::vector<LayerScales> derive_scales(const Recipe& recipe, const ScalePolicy& policy,
+                                       std::span<const LayerStatistics> layers) {
+  std::vector<LayerScales> scales;
+  for (const LayerStatistics& one : layers) scales.push_back(derive_scales(recipe, policy, one));
+  return scales;
+}
+
 }  // namespace fp8cal

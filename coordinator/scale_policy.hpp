@@ -1,6 +1,7 @@
 #pragma once
 
-#include <string>
+#include <span>
+#include <vector>
 
 #include "jobs/recipe.hpp"
 #include "jobs/scale_policy.hpp"
@@ -14,5 +15,8 @@ namespace fp8cal {
 /// scale.
 LayerScales derive_scales(const Recipe& recipe, const ScalePolicy& policy,
                           const LayerStatistics& statistics);
+/// Of each layer.
+std::vector<LayerScales> derive_scales(const Recipe& recipe, const ScalePolicy& policy,
+                                       std::span<const LayerStatistics> layers);
 
 }  // namespace fp8cal
