@@ -76,6 +76,7 @@ int threads_per_rank(const Control& control) {
 Device device_of(const Job& job, const Backend& backend, int ranks_on_host) {
   Device device;
   device.is_gpu = backend.name() != "cpu";
+  device.dequantizes = backend.fp8_products() == Fp8Products::dequantized;
   if (job.runtime.device_memory) {
     device.budget = *job.runtime.device_memory;
   } else if (device.is_gpu) {
@@ -88,7 +89,7 @@ Device device_of(const Job& job, const Backend& backend, int ranks_on_host) {
 
 Device planned_device(const Job& job, const Control& control, int ranks_on_host) {
   if (job.runtime.backend == "cuda" && job.runtime.device_memory) {
-    return {.budget = *job.runtime.device_memory, .is_gpu = true};
+    return {.budget = *job.runtime.device_memory, .is_gpu = true, .dequantizes = false};
   }
   if (job.runtime.backend == "cuda" && cuda_device_count() == 0) {
     throw InputError("runtime.device_memory", "no GPU here to ask", "a size such as 80GiB", "auto");

@@ -48,7 +48,7 @@ int threads_per_rank(const Control& control);
 Device device_of(const Job& job, const Backend& backend, int ranks_on_host);
 
 /// The same for a job that is only planned: no GPU need be here where the job asks for the cuda
-/// backend and says how much memory there will be.
+/// backend and says how much memory there will be; it is taken to have FP8 tensor cores.
 Device planned_device(const Job& job, const Control& control, int ranks_on_host);
 
 /// The backend of this rank; ranks of one host take its GPUs in turn. A bad runtime.backend is an

@@ -40,6 +40,9 @@ enum class Fp8Products : std::uint8_t {
   dequantized,  ///< as the same numbers in BF16: other GPUs
 };
 
+/// Device memory in which a backend keeps dequantized operands.
+inline constexpr std::size_t kDequantizedBytes = std::size_t{256} << 20;
+
 /// Arithmetic on device memory; knows no model, rank or file.
 ///
 /// Calls are in order, as on one stream, and may return before the work is done; `download` and

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/backend.hpp"
 #include "sharding/plan.hpp"
 #include "sharding/workspace_bytes.hpp"
 
@@ -33,7 +34,8 @@ std::uint64_t runtime_of(const Grid& grid, const Device& device) {
   const bool pipeline = grid.layers > 1;
   const bool slices = grid.tensor > 1;
   const bool stage = grid.sequences > 1;
-  return kContext + kGroup * static_cast<std::uint64_t>(pipeline + slices + stage);
+  return kContext + kGroup * static_cast<std::uint64_t>(pipeline + slices + stage) +
+         (device.dequantizes ? kDequantizedBytes : 0);
 }
 
 }  // namespace

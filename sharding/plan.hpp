@@ -40,6 +40,7 @@ struct RankPlan {
 struct Device {
   std::uint64_t budget = 0;  ///< bytes that a rank may take of it, everything included
   bool is_gpu = false;       ///< which has a runtime of its own, and wants many tokens at once
+  bool dequantizes = false;  ///< Fp8Products::dequantized
 };
 
 /// Predicted memory of one rank, bytes of device memory.

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;  // NVIDIA's advice for Hopper
 constexpr std::size_t kChecksumBytes = ProductAlgorithms::kRoom * sizeof(std::uint64_t);
-constexpr std::size_t kScratchBytes = std::size_t{256} << 20;
 constexpr std::size_t kFp8Bytes = 16;  // what FP8 tensor cores load at once
 constexpr std::size_t kFirstScales = 1 << 16;
 
@@ -33,7 +32,7 @@ bool current_device_has_fp8() {
 
 DeviceMemory allocate_scratch(Fp8Products fp8) {
   if (fp8 == Fp8Products::native && current_device_has_fp8()) return nullptr;
-  return allocate_device_memory(kScratchBytes);
+  return allocate_device_memory(kDequantizedBytes);
 }
 
 /// True where the result is already there: nothing to write, or sums over nothing.
@@ -140,7 +139,7 @@ void CudaMultiply::multiply_on_tensor_cores(cudaStream_t stream, const ConstMatr
 void CudaMultiply::multiply_dequantized(cudaStream_t stream, const ConstMatrix& x, Scales x_scale,
                                         const ConstMatrix& weight, Scales weight_scale,
                                         const Matrix& out) {
-  const ProductBlocks blocks = ProductBlocks::within(kScratchBytes, out.rows, out.cols, x.cols);
+  const ProductBlocks blocks = ProductBlocks::within(kDequantizedBytes, out.rows, out.cols, x.cols);
   auto* scratch = static_cast<std::byte*>(scratch_.get());
   for (std::size_t i = 0; i < blocks.rows.count(); ++i) {
     const EvenRuns::Run rows = blocks.rows[i];

@@ -53,7 +53,7 @@ TEST(Groups, FollowTheGrid) {
                      : ranks == 4 ? "layers:2+tensor:2"
                      : ranks == 2 ? "tensor"
                                   : "auto";
-  const Plan plan = make_plan(nano_config(), work, mode, ranks, {std::uint64_t{1} << 40, false});
+  const Plan plan = make_plan(nano_config(), work, mode, ranks, {.budget = std::uint64_t{1} << 40});
   const Groups groups = make_groups(MPI_COMM_WORLD, plan, *backend);
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "kernels/backend.hpp"
 #include "tests/unit/error_text.hpp"
 #include "tests/unit/nano_config.hpp"
 
@@ -33,9 +34,11 @@ constexpr Workload kWork = {.calibration_sequences = 16,
                             .evaluation_windows = 5,
                             .evaluation_length = 128,
                             .microbatch = 1};
-constexpr Device kPlenty = {.budget = 1ull << 40, .is_gpu = false};
+constexpr Device kPlenty = {.budget = 1ull << 40};
 
-Device gpu(std::uint64_t gibibytes) { return {.budget = gibibytes << 30, .is_gpu = true}; }
+Device gpu(std::uint64_t gibibytes) {
+  return {.budget = gibibytes << 30, .is_gpu = true, .dequantizes = false};
+}
 
 /// How often each row of each tensor is owned, over the ranks of one share of the sequences.
 std::map<std::string, std::vector<int>> owners(const ModelConfig& config, const Plan& plan) {
@@ -167,6 +170,14 @@ TEST(Plan, StreamingKeepsTheNextLayersToo) {
   const std::uint64_t ends = 2 * embedding_shard(llama_70b(), 1, 0).bytes();
   EXPECT_EQ(plan.memory.weights, 2 * plan.layers_at_once * layer + ends);
   EXPECT_EQ(plan.memory.quantized, plan.layers_at_once * layer / 2);
+}
+
+TEST(Plan, CountsWhatDequantizingNeeds) {
+  Device old = gpu(24);
+  const std::uint64_t usual = make_plan(nano_config(), kWork, "auto", 1, old).memory.total();
+  old.dequantizes = true;
+  EXPECT_EQ(make_plan(nano_config(), kWork, "auto", 1, old).memory.total(),
+            usual + kDequantizedBytes);
 }
 
 TEST(Plan, SaysWhatWouldFit) {
