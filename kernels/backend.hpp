@@ -40,6 +40,17 @@ enum class Fp8Products : std::uint8_t {
   dequantized,  ///< as the same numbers in BF16: other GPUs
 };
 
+/// One vocabulary slice's share of comparing two next-token distributions: the reference p, and q.
+struct ComparisonPartial {
+  float p_maximum;      ///< the largest logit of p in the slice
+  float p_sum;          ///< sum of exp(p's logit - p_maximum)
+  float weighted;       ///< sum of exp(p's logit - p_maximum) * (p's logit - q's logit)
+  float q_maximum;      ///< as for p
+  float q_sum;          ///< as for p
+  std::uint32_t p_top;  ///< the first id with the largest logit
+  std::uint32_t q_top;
+};
+
 /// Device memory in which a backend keeps dequantized operands.
 inline constexpr std::size_t kDequantizedBytes = std::size_t{256} << 20;
 
@@ -132,6 +143,10 @@ class Backend {
   /// x [rows, cols] bf16, out [rows, cols] e4m3 or e5m2, scales [rows] f32.
   virtual void quantize_rows(ConstMatrix x, Matrix out, float* scales) = 0;
 
+  /// out = bf16(codes * scale), the product in f32: what is read from storage in FP8.
+  /// codes [rows, cols] e4m3 or e5m2, out [rows, cols] bf16; scale 1 or rows.
+  virtual void dequantize(ConstMatrix codes, Scales scale, Matrix out) = 0;
+
   /// amax[r] = the bits of the largest magnitude in row r, NaN above everything.
   /// x [rows, cols] bf16, amax [rows] u32.
   virtual void row_amax(ConstMatrix x, std::uint32_t* amax) = 0;
@@ -152,6 +167,18 @@ class Backend {
   /// nll [tokens] f32.
   virtual void combine_partials(const float* partials, std::size_t slices,
                                 const std::uint32_t* targets, std::size_t tokens, float* nll) = 0;
+
+  /// One vocabulary slice's share of comparing p and q, logits [tokens, n] bf16 of the ids from
+  /// first_id on. partials [tokens].
+  virtual void comparison_partials(ConstMatrix p, ConstMatrix q, std::uint32_t first_id,
+                                   ComparisonPartial* partials) = 0;
+
+  /// kl[t] = sum over the vocabulary of p log(p / q), in nats, at least 0: the Kullback-Leibler
+  /// divergence of q from p, slices in order, in f32. same_top[t] = 1 where the most likely id is
+  /// the same, of equals the first; else 0. partials [slices, tokens], kl [tokens] f32, same_top
+  /// [tokens] u8.
+  virtual void combine_comparison(const ComparisonPartial* partials, std::size_t slices,
+                                  std::size_t tokens, float* kl, std::uint8_t* same_top) = 0;
 
   /// The pieces of all-gathered columns in their places:
   /// out[r, p * n + c] = gathered[p][r][c]; gathered [parts, out.rows, n] of out.dtype, dense.

@@ -38,6 +38,19 @@ std::uint8_t float_to_e5m2(float value);
 float e4m3_to_float(std::uint8_t bits);
 float e5m2_to_float(std::uint8_t bits);
 
+enum class Fp8Format : std::uint8_t { e4m3, e5m2 };
+
+inline float largest_of(Fp8Format format) {
+  return format == Fp8Format::e4m3 ? kE4M3Max : kE5M2Max;
+}
+/// As float_to_e4m3 and float_to_e5m2, e4m3_to_float and e5m2_to_float.
+inline std::uint8_t float_to_fp8(Fp8Format format, float value) {
+  return format == Fp8Format::e4m3 ? float_to_e4m3(value) : float_to_e5m2(value);
+}
+inline float fp8_to_float(Fp8Format format, std::uint8_t bits) {
+  return format == Fp8Format::e4m3 ? e4m3_to_float(bits) : e5m2_to_float(bits);
+}
+
 /// scale = amax / max_value in float; an amax of zero gives scale 1.
 inline float scale_of(float amax, float max_value) {
   return amax == 0.0f ? 1.0f : amax / max_value;

@@ -34,6 +34,11 @@ struct ConstMatrix {
   const T* row(std::size_t r) const {
     return static_cast<const T*>(data) + r * stride;
   }
+
+  ConstMatrix row_range(std::size_t first, std::size_t count) const {
+    return {static_cast<const std::byte*>(data) + first * stride * size_of(dtype), dtype, count,
+            cols, stride};
+  }
 };
 
 /// The same, writable.

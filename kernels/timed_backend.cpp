@@ -175,6 +175,11 @@ void TimedBackend::quantize_rows(ConstMatrix x, Matrix out, float* scales) {
               [&] { inner_.quantize_rows(x, out, scales); });
 }
 
+void TimedBackend::dequantize(ConstMatrix codes, Scales scale, Matrix out) {
+  timed_bytes("dequantize", bytes_of(codes) + bytes_of(out),
+              [&] { inner_.dequantize(codes, scale, out); });
+}
+
 void TimedBackend::row_amax(ConstMatrix x, std::uint32_t* amax) {
   timed_bytes("row_amax", bytes_of(x), [&] { inner_.row_amax(x, amax); });
 }
@@ -195,6 +200,19 @@ void TimedBackend::combine_partials(const float* partials, std::size_t slices,
   const double floats = static_cast<double>((3 * slices + 1) * tokens);
   timed_bytes("combine_partials", 4 * floats,
               [&] { inner_.combine_partials(partials, slices, targets, tokens, nll); });
+}
+
+void TimedBackend::comparison_partials(ConstMatrix p, ConstMatrix q, std::uint32_t first_id,
+                                       ComparisonPartial* partials) {
+  timed_bytes("comparison_partials", bytes_of(p) + bytes_of(q),
+              [&] { inner_.comparison_partials(p, q, first_id, partials); });
+}
+
+void TimedBackend::combine_comparison(const ComparisonPartial* partials, std::size_t slices,
+                                      std::size_t tokens, float* kl, std::uint8_t* same_top) {
+  const std::size_t token_bytes = slices * sizeof(ComparisonPartial) + sizeof(float) + 1;
+  timed_bytes("combine_comparison", static_cast<double>(tokens * token_bytes),
+              [&] { inner_.combine_comparison(partials, slices, tokens, kl, same_top); });
 }
 
 void TimedBackend::interleave_columns(const void* gathered, std::size_t parts, Matrix out) {

@@ -76,6 +76,7 @@ class TimedBackend final : public Backend {
                        Matrix out) override;
   void quantize(ConstMatrix x, Scales scale, Matrix out) override;
   void quantize_rows(ConstMatrix x, Matrix out, float* scales) override;
+  void dequantize(ConstMatrix codes, Scales scale, Matrix out) override;
   void row_amax(ConstMatrix x, std::uint32_t* amax) override;
   void observe(ConstMatrix x, std::size_t first_row, std::size_t sequence_length,
                const Observation& into) override;
@@ -83,6 +84,10 @@ class TimedBackend final : public Backend {
                         float* partials) override;
   void combine_partials(const float* partials, std::size_t slices, const std::uint32_t* targets,
                         std::size_t tokens, float* nll) override;
+  void comparison_partials(ConstMatrix p, ConstMatrix q, std::uint32_t first_id,
+                           ComparisonPartial* partials) override;
+  void combine_comparison(const ComparisonPartial* partials, std::size_t slices, std::size_t tokens,
+                          float* kl, std::uint8_t* same_top) override;
   void interleave_columns(const void* gathered, std::size_t parts, Matrix out) override;
 
  private:

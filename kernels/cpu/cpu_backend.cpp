@@ -14,6 +14,8 @@
 
 #include "kernels/cpu/aligned_array.hpp"
 #include "kernels/cpu/attention.hpp"
+#include "kernels/cpu/comparison.hpp"
+#include "kernels/cpu/dequantize.hpp"
 #include "kernels/cpu/elementwise.hpp"
 #include "kernels/cpu/instruction_sets.hpp"
 #include "kernels/cpu/multiply.hpp"
@@ -114,6 +116,9 @@ class CpuBackend final : public Backend {
   void quantize_rows(ConstMatrix x, Matrix out, float* scales) override {
     cpu_quantize_rows(context_, x, out, scales);
   }
+  void dequantize(ConstMatrix codes, Scales scale, Matrix out) override {
+    cpu_dequantize(context_, codes, scale, out);
+  }
   void row_amax(ConstMatrix x, std::uint32_t* amax) override { cpu_row_amax(context_, x, amax); }
   void observe(ConstMatrix x, std::size_t first_row, std::size_t sequence_length,
                const Observation& into) override {
@@ -126,6 +131,14 @@ class CpuBackend final : public Backend {
   void combine_partials(const float* partials, std::size_t slices, const std::uint32_t* targets,
                         std::size_t tokens, float* nll) override {
     cpu_combine_partials(context_, partials, slices, targets, tokens, nll);
+  }
+  void comparison_partials(ConstMatrix p, ConstMatrix q, std::uint32_t first_id,
+                           ComparisonPartial* partials) override {
+    cpu_comparison_partials(context_, p, q, first_id, partials);
+  }
+  void combine_comparison(const ComparisonPartial* partials, std::size_t slices, std::size_t tokens,
+                          float* kl, std::uint8_t* same_top) override {
+    cpu_combine_comparison(context_, partials, slices, tokens, kl, same_top);
   }
   void interleave_columns(const void* gathered, std::size_t parts, Matrix out) override {
     cpu_interleave_columns(context_, gathered, parts, out);

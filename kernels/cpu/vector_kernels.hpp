@@ -72,6 +72,9 @@ struct VectorKernels {
   float (*maximum)(const std::uint16_t* x, std::size_t count);
   /// The sum of exp(x[i] - maximum).
   float (*sum_of_exp)(const std::uint16_t* x, std::size_t count, float maximum);
+  /// The sum of exp(p[i] - maximum) * (p[i] - q[i]), where a weight of zero gives zero.
+  float (*sum_of_weighted)(const std::uint16_t* p, const std::uint16_t* q, std::size_t count,
+                           float maximum);
 
   /// out[i] = fp8(clamp(x[i] / scale)).
   void (*quantize_e4m3)(const std::uint16_t* x, float scale, std::size_t count, std::uint8_t* out);
@@ -79,6 +82,11 @@ struct VectorKernels {
   /// out[i] = bf16 of the code x[i], exactly.
   void (*decode_e4m3)(const std::uint8_t* x, std::size_t count, std::uint16_t* out);
   void (*decode_e5m2)(const std::uint8_t* x, std::size_t count, std::uint16_t* out);
+  /// out[i] = bf16(x[i] * scale), NaN and infinite codes as they are.
+  void (*dequantize_e4m3)(const std::uint8_t* x, float scale, std::size_t count,
+                          std::uint16_t* out);
+  void (*dequantize_e5m2)(const std::uint8_t* x, float scale, std::size_t count,
+                          std::uint16_t* out);
   /// The largest low 15 bits.
   std::uint16_t (*magnitude)(const std::uint16_t* x, std::size_t count);
   /// Raises maxima[i] to the low 15 bits of x[i], and returns the largest of these.

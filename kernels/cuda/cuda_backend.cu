@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/comparison.cuh"
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/cuda/cuda_check.hpp"
 #include "kernels/cuda/cuda_handles.hpp"
 #include "kernels/cuda/cuda_stream.hpp"
 #include "kernels/cuda/cuda_upload_queue.hpp"
+#include "kernels/cuda/dequantize.cuh"
 #include "kernels/cuda/elementwise.cuh"
 #include "kernels/cuda/memory_pool.hpp"
 #include "kernels/cuda/multiply.hpp"
@@ -153,6 +155,9 @@ class CudaBackend final : public Backend {
   void quantize_rows(ConstMatrix x, Matrix out, float* scales) override {
     cuda_quantize_rows(stream(), x, out, scales);
   }
+  void dequantize(ConstMatrix codes, Scales scale, Matrix out) override {
+    cuda_dequantize(stream(), codes, scale, out);
+  }
   void row_amax(ConstMatrix x, std::uint32_t* amax) override { cuda_row_amax(stream(), x, amax); }
   void observe(ConstMatrix x, std::size_t first_row, std::size_t sequence_length,
                const Observation& into) override {
@@ -165,6 +170,14 @@ class CudaBackend final : public Backend {
   void combine_partials(const float* partials, std::size_t slices, const std::uint32_t* targets,
                         std::size_t tokens, float* nll) override {
     cuda_combine_partials(stream(), partials, slices, targets, tokens, nll);
+  }
+  void comparison_partials(ConstMatrix p, ConstMatrix q, std::uint32_t first_id,
+                           ComparisonPartial* partials) override {
+    cuda_comparison_partials(stream(), p, q, first_id, partials);
+  }
+  void combine_comparison(const ComparisonPartial* partials, std::size_t slices, std::size_t tokens,
+                          float* kl, std::uint8_t* same_top) override {
+    cuda_combine_comparison(stream(), partials, slices, tokens, kl, same_top);
   }
   void interleave_columns(const void* gathered, std::size_t parts, Matrix out) override {
     cuda_interleave_columns(stream(), gathered, parts, out);

@@ -23,18 +23,20 @@ struct Fp8<DType::e5m2> {
   static constexpr unsigned kFirstSpecial = 0x7C;  // infinity, then NaNs
 };
 
-/// In integers and one exact product, since GPUs before sm_89 convert FP8 in many steps.
+/// bf16(code * scale). The code in integers and one exact product, since GPUs before sm_89 convert
+/// FP8 in many steps; NaN and infinity as they are.
 template <DType format>
-__device__ std::uint16_t bf16_of(unsigned code) {
+__device__ std::uint16_t bf16_of(unsigned code, float scale) {
   using Format = Fp8<format>;
   const unsigned magnitude = code & 0x7Fu;
-  const float value = __uint_as_float(magnitude << Format::kToFloat) * Format::kBias;
-  unsigned bits = __float_as_uint(value) >> 16;
+  const unsigned sign = code & 0x80u;
   if (magnitude >= Format::kFirstSpecial) {
     const bool infinite = format == DType::e5m2 && magnitude == Format::kFirstSpecial;
-    bits = infinite ? 0x7F80u : 0x7FC0u;
+    return static_cast<std::uint16_t>((infinite ? 0x7F80u : 0x7FC0u) | sign << 8);
   }
-  return static_cast<std::uint16_t>(bits | (code & 0x80u) << 8);
+  const float value =
+      __fmul_rn(__uint_as_float(magnitude << Format::kToFloat | sign << 24), Format::kBias);
+  return to_bf16(__fmul_rn(value, scale));
 }
 
 constexpr unsigned kCodes = 2 * kPack;  // of a thread: 16 bytes
@@ -42,6 +44,7 @@ constexpr unsigned kCodes = 2 * kPack;  // of a thread: 16 bytes
 template <DType format, bool aligned>
 struct Dequantize {
   ConstMatrix codes;
+  Scales scale;  // none: 1
   Matrix out;
 
   __device__ void operator()(std::size_t r, std::size_t part) const {
@@ -59,10 +62,11 @@ struct Dequantize {
         if (i < count) bytes[i] = from[i];
       }
     }
+    const float factor = scale.count == 0 ? 1.0f : scale.data[scale.count == 1 ? 0 : r];
     Pack packs[2];
 #pragma unroll
     for (unsigned i = 0; i < kCodes; ++i) {
-      packs[i / kPack].at[i % kPack] = bf16_of<format>(bytes[i]);
+      packs[i / kPack].at[i % kPack] = bf16_of<format>(bytes[i], factor);
     }
     store<aligned>(packs[0], min(count, kPack), to);
     store<aligned>(packs[1], count > kPack ? count - kPack : 0, to + kPack);
@@ -103,26 +107,36 @@ struct ScaleSums {
 };
 
 template <DType format>
-void dequantize(cudaStream_t stream, const ConstMatrix& codes, const Matrix& out) {
+void dequantize(cudaStream_t stream, const ConstMatrix& codes, Scales scale, const Matrix& out) {
   const std::size_t across = ceil_divide(codes.cols, kCodes);
   if (rows_aligned(codes, kCodes) && packs_aligned(out)) {
-    each_cell(stream, codes.rows, across, Dequantize<format, true>{codes, out});
+    each_cell(stream, codes.rows, across, Dequantize<format, true>{codes, scale, out});
   } else {
-    each_cell(stream, codes.rows, across, Dequantize<format, false>{codes, out});
+    each_cell(stream, codes.rows, across, Dequantize<format, false>{codes, scale, out});
+  }
+}
+
+void launch(cudaStream_t stream, const ConstMatrix& codes, Scales scale, const Matrix& out) {
+  expect_fp8("dequantize: codes", codes, codes.rows, codes.cols);
+  expect_matrix("dequantize: out", out, codes.rows, codes.cols);
+  if (codes.dtype == DType::e4m3) {
+    dequantize<DType::e4m3>(stream, codes, scale, out);
+  } else {
+    dequantize<DType::e5m2>(stream, codes, scale, out);
   }
 }
 
 }  // namespace
 
 // Reads 1 byte and writes 2 an element.
-void cuda_dequantize(cudaStream_t stream, ConstMatrix codes, Matrix out) {
-  expect_fp8("dequantize: codes", codes, out.rows, out.cols);
-  expect_matrix("dequantize: out", out, out.rows, out.cols);
-  if (codes.dtype == DType::e4m3) {
-    dequantize<DType::e4m3>(stream, codes, out);
-  } else {
-    dequantize<DType::e5m2>(stream, codes, out);
-  }
+void cuda_dequantize(cudaStream_t stream, ConstMatrix codes, Scales scale, Matrix out) {
+  expect_scales("dequantize: scale", scale, codes.rows);
+  launch(stream, codes, scale, out);
+}
+
+// Reads 1 byte and writes 2 an element.
+void cuda_decode(cudaStream_t stream, ConstMatrix codes, Matrix out) {
+  launch(stream, codes, {}, out);
 }
 
 // Reads 4 bytes and writes 2 an element; the scales stay in the caches.

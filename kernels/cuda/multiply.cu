@@ -144,7 +144,7 @@ void CudaMultiply::multiply_dequantized(cudaStream_t stream, const ConstMatrix& 
   for (std::size_t i = 0; i < blocks.rows.count(); ++i) {
     const EvenRuns::Run rows = blocks.rows[i];
     const Matrix wide_x{scratch, DType::bf16, rows.count, x.cols, blocks.stride};
-    cuda_dequantize(stream, fp8_rows(x, rows), wide_x);
+    cuda_decode(stream, fp8_rows(x, rows), wide_x);
     const Matrix out_rows = out.row_range(rows.first, rows.count);
     for (std::size_t j = 0; j < blocks.columns.count(); ++j) {
       const EvenRuns::Run columns = blocks.columns[j];
@@ -152,7 +152,7 @@ void CudaMultiply::multiply_dequantized(cudaStream_t stream, const ConstMatrix& 
                                blocks.stride};
       const Matrix sums{scratch + blocks.sums_at, DType::f32, rows.count, columns.count,
                         blocks.sums_stride};
-      cuda_dequantize(stream, fp8_rows(weight, columns), wide_weight);
+      cuda_decode(stream, fp8_rows(weight, columns), wide_weight);
       run(stream, ProductKey::of(wide_x, wide_weight, sums, ScaleMode::none),
           {wide_x.data, wide_weight.data, sums.data, nullptr, nullptr});
       cuda_scale_sums(stream, sums, part(x_scale, rows), part(weight_scale, columns),

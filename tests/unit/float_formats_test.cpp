@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -10,6 +12,7 @@ namespace {
 
 struct Format {
   const char* name;
+  Fp8Format format;
   std::uint8_t (*encode)(float);
   float (*decode)(std::uint8_t);
   float largest;
@@ -72,11 +75,51 @@ TEST_P(Fp8FormatTest, NanStaysNanWithItsSign) {
   EXPECT_TRUE(std::isnan(GetParam().decode(0xFF)));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Formats, Fp8FormatTest,
-    testing::Values(Format{"E4M3", float_to_e4m3, e4m3_to_float, kE4M3Max, 0x7E, 0x1p-9f},
-                    Format{"E5M2", float_to_e5m2, e5m2_to_float, kE5M2Max, 0x7B, 0x1p-16f}),
-    [](const auto& info) { return info.param.name; });
+/// The finite code nearest to `value`, of two equally near the even one, by trying all.
+std::uint8_t nearest_code(const Format& format, float value) {
+  const int sign = std::signbit(value) ? 0x80 : 0;
+  const double magnitude = std::min(std::fabs(value), format.largest);
+  int nearest = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (int code = 0; code < 0x80; ++code) {
+    const float decoded = format.decode(static_cast<std::uint8_t>(code));
+    if (!std::isfinite(decoded)) continue;
+    const double distance = std::fabs(magnitude - decoded);
+    if (distance < least || (distance == least && code % 2 == 0)) {
+      nearest = code;
+      least = distance;
+    }
+  }
+  return static_cast<std::uint8_t>(sign | nearest);
+}
+
+TEST_P(Fp8FormatTest, EveryBf16GoesToTheNearestCode) {
+  const Format& format = GetParam();
+  for (int bits = 0; bits < 0x10000; ++bits) {
+    const float value = bf16_to_float(static_cast<bf16_bits>(bits));
+    const int nan_code = (bits >> 8 & 0x80) | 0x7F;
+    const int expected = std::isnan(value) ? nan_code : nearest_code(format, value);
+    ASSERT_EQ(format.encode(value), expected) << value;
+    ASSERT_EQ(float_to_fp8(format.format, value), expected) << value;
+  }
+}
+
+TEST_P(Fp8FormatTest, ByTheNameOfTheFormat) {
+  const Format& format = GetParam();
+  EXPECT_EQ(largest_of(format.format), format.largest);
+  for (int code = 0; code < 256; ++code) {
+    const auto bits = static_cast<std::uint8_t>(code);
+    EXPECT_EQ(std::bit_cast<std::uint32_t>(fp8_to_float(format.format, bits)),
+              std::bit_cast<std::uint32_t>(format.decode(bits)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, Fp8FormatTest,
+                         testing::Values(Format{"E4M3", Fp8Format::e4m3, float_to_e4m3,
+                                                e4m3_to_float, kE4M3Max, 0x7E, 0x1p-9f},
+                                         Format{"E5M2", Fp8Format::e5m2, float_to_e5m2,
+                                                e5m2_to_float, kE5M2Max, 0x7B, 0x1p-16f}),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(Fp8Values, MatchThePaper) {
   EXPECT_EQ(e4m3_to_float(0x38), 1.0f);

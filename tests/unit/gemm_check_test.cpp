@@ -55,6 +55,7 @@ class VariantBackend : public Backend {
   }
   void silu_multiply(ConstMatrix, ConstMatrix, Matrix) override { unused(); }
   void quantize_rows(ConstMatrix, Matrix, float*) override { unused(); }
+  void dequantize(ConstMatrix, Scales, Matrix) override { unused(); }
   void row_amax(ConstMatrix, std::uint32_t*) override { unused(); }
   void observe(ConstMatrix, std::size_t, std::size_t, const Observation&) override { unused(); }
   void softmax_partials(ConstMatrix, std::uint32_t, const std::uint32_t*, float*) override {
@@ -62,6 +63,13 @@ class VariantBackend : public Backend {
   }
   void combine_partials(const float*, std::size_t, const std::uint32_t*, std::size_t,
                         float*) override {
+    unused();
+  }
+  void comparison_partials(ConstMatrix, ConstMatrix, std::uint32_t, ComparisonPartial*) override {
+    unused();
+  }
+  void combine_comparison(const ComparisonPartial*, std::size_t, std::size_t, float*,
+                          std::uint8_t*) override {
     unused();
   }
   void interleave_columns(const void*, std::size_t, Matrix) override { unused(); }

@@ -61,6 +61,26 @@ TEST_F(TimedBackendTest, CountsCallsOperationsAndBytes) {
   EXPECT_EQ(added->bytes, 3.0 * 4 * 6 * 2);
 }
 
+TEST_F(TimedBackendTest, CountsTheBytesOfCodesAndComparisons) {
+  const TestMatrix x = random_bf16(4, 6, 1), other = random_bf16(4, 6, 2);
+  TestMatrix codes(DType::e4m3, 4, 6), out(DType::bf16, 4, 6);
+  const float one = 1.0f;
+  std::vector<ComparisonPartial> partials(4);
+  std::vector<float> kl(2);
+  std::vector<std::uint8_t> same_top(2);
+  timed_.quantize(x, {&one, 1}, codes);
+  timed_.start();
+  timed_.dequantize(codes, {&one, 1}, out);
+  timed_.comparison_partials(x, other, 0, partials.data());
+  timed_.combine_comparison(partials.data(), 2, 2, kl.data(), same_top.data());
+  timed_.stop();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 3u);
+  EXPECT_EQ(find(profile, "dequantize")->bytes, 4.0 * 6 * 3);
+  EXPECT_EQ(find(profile, "comparison_partials")->bytes, 4.0 * 6 * 4);
+  EXPECT_EQ(find(profile, "combine_comparison")->bytes, 2.0 * (2 * 28 + 5));
+}
+
 TEST_F(TimedBackendTest, CountsCausalAttention) {
   // Two sequences of 8 tokens, two query heads of 4, one head of keys and values.
   const TestMatrix q = random_bf16(16, 8, 1), k = random_bf16(16, 4, 2), v = random_bf16(16, 4, 3);
