@@ -2,94 +2,124 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
-#include "kernels/float_formats.hpp"
+#include "coordinator/entropy_policy.hpp"
+#include "coordinator/fp8_codes.hpp"
 
 namespace fp8cal {
+namespace {
 
-Distribution::Distribution(const std::vector<std::uint64_t>& histogram) {
-  Bin sums{};
-  for (std::size_t b = 0; b < histogram.size(); ++b) {
-    if (histogram[b] == 0) continue;
-    const double count = static_cast<double>(histogram[b]);
-    const double magnitude = bf16_to_float(static_cast<bf16_bits>(b));
-    sums.magnitude = static_cast<float>(magnitude);
-    sums.count += count;
-    sums.first_moment += count * magnitude;
-    sums.second_moment += count * magnitude * magnitude;
-    bins_.push_back(sums);
-  }
+float magnitude_of(std::size_t bin) { return bf16_to_float(static_cast<bf16_bits>(bin)); }
+
+/// How many bins lie from zero's up to that of `magnitude`.
+std::size_t bins_up_to(float magnitude) {
+  return std::min<std::size_t>(float_to_bf16(magnitude) + 1u, Fp8Codes::kBins);
 }
 
-float Distribution::clipping_magnitude(const ScalePolicy& policy) const {
-  if (bins_.empty()) return 0.0f;
+}  // namespace
+
+Distribution::Distribution(const std::vector<std::uint64_t>& histogram)
+    : below_(sums_below(histogram)), amax_(percentile(100)) {}
+
+float Distribution::clipping_magnitude(const ScalePolicy& policy, Fp8Format format) const {
   switch (policy.kind) {
     case ScalePolicy::Kind::percentile:
       return percentile(policy.percent);
     case ScalePolicy::Kind::mse:
-      return least_squared_error();
+      return least_squared_error(format);
+    case ScalePolicy::Kind::kl:
+      return least_divergence(below_, format);
     case ScalePolicy::Kind::amax:
       break;
   }
-  return bins_.back().magnitude;
+  return amax_;
 }
 
 float Distribution::percentile(double percent) const {
-  const double needed = percent / 100 * bins_.back().count;
-  const auto reached =
-      std::find_if(bins_.begin(), bins_.end(), [&](const Bin& bin) { return bin.count >= needed; });
-  return reached == bins_.end() ? bins_.back().magnitude : reached->magnitude;
+  const double all = static_cast<double>(elements());
+  const double needed = std::min(percent / 100 * all, all);
+  const auto reached = std::partition_point(
+      below_.begin(), below_.end(),
+      [&](const MagnitudeSums& sums) { return static_cast<double>(sums.elements) < needed; });
+  return reached == below_.begin() ? 0.0f : magnitude_of(reached - below_.begin() - 1);
+}
+
+std::uint64_t Distribution::elements_above(float magnitude) const {
+  return elements() - below_[bins_up_to(magnitude)].elements;
+}
+
+std::uint64_t Distribution::clipped(float scale, Fp8Format format) const {
+  const float rounded = std::nextafter(largest_of(format), std::numeric_limits<float>::infinity());
+  return elements() - below_[Fp8Codes::first_above(rounded, scale)].elements;
+}
+
+std::uint64_t Distribution::flushed(float scale, Fp8Format format) const {
+  return below_[Fp8Codes::of(format).end(0, scale)].elements - below_[1].elements;
+}
+
+double Distribution::squared_error(float scale, Fp8Format format) const {
+  return squared_error_up_to(amax_, scale, format);
+}
+
+double Distribution::squared_error_up_to(float magnitude, float scale, Fp8Format format) const {
+  const Fp8Codes& codes = Fp8Codes::of(format);
+  const std::size_t bins = bins_up_to(magnitude);
+  double error = 0;
+  std::size_t bin = 0;
+  for (std::size_t code = 0; bin < bins; ++code) {
+    const double value = static_cast<double>(codes.value(code)) * static_cast<double>(scale);
+    for (const std::size_t end = std::min(codes.end(code, scale), bins); bin < end; ++bin) {
+      const std::uint64_t count = below_[bin + 1].elements - below_[bin].elements;
+      const double off = static_cast<double>(magnitude_of(bin)) - value;
+      error += static_cast<double>(count) * off * off;
+    }
+  }
+  return error;
+}
+
+/// squared_error within rounding, from the sums of each code: they are differences of sums.
+double Distribution::quick_squared_error(float scale, Fp8Format format) const {
+  const Fp8Codes& codes = Fp8Codes::of(format);
+  double error = 0;
+  const MagnitudeSums* first = &below_.front();
+  for (std::size_t code = 0; code <= codes.largest(); ++code) {
+    const double value = static_cast<double>(codes.value(code)) * static_cast<double>(scale);
+    const MagnitudeSums* end = &below_[codes.end(code, scale)];
+    error += end->second_moment - first->second_moment -
+             2 * value * (end->first_moment - first->first_moment) +
+             value * value * static_cast<double>(end->elements - first->elements);
+    first = end;
+  }
+  return error;
 }
 
 /// Every BF16 magnitude from the largest element down is tried, until clipping alone costs more
 /// than the best so far: no smaller one can be better.
-float Distribution::least_squared_error() const {
-  float best = bins_.back().magnitude;
-  double least = squared_error(scale_of(best, kE4M3Max));
-  for (bf16_bits bits = float_to_bf16(best); bits > 0; --bits) {
-    const float magnitude = bf16_to_float(bits);
-    const float scale = scale_of(magnitude, kE4M3Max);
+float Distribution::least_squared_error(Fp8Format format) const {
+  const float largest = largest_of(format);
+  const MagnitudeSums& all = below_.back();
+  float best = amax_;
+  double least = quick_squared_error(scale_of(amax_, largest), format);
+  for (bf16_bits bits = float_to_bf16(amax_); bits > 0; --bits) {
+    const double m = magnitude_of(bits);
+    const float scale = scale_of(magnitude_of(bits), largest);
     if (scale <= 0.0f) break;
-    const auto above = std::upper_bound(bins_.begin(), bins_.end(), magnitude,
-                                        [](float m, const Bin& bin) { return m < bin.magnitude; });
-    double clipped = 0;
-    if (above != bins_.end()) {
-      const Bin below = above == bins_.begin() ? Bin{} : *(above - 1);
-      const double m = magnitude;
-      const Bin& all = bins_.back();
-      clipped = all.second_moment - below.second_moment -
-                2 * m * (all.first_moment - below.first_moment) + m * m * (all.count - below.count);
-    }
+    const MagnitudeSums& kept = below_[bits + 1u];
+    const double clipped = all.second_moment - kept.second_moment -
+                           2 * m * (all.first_moment - kept.first_moment) +
+                           m * m * static_cast<double>(all.elements - kept.elements);
     if (clipped > least) break;
-    const double error = squared_error(scale);
+    const double error = quick_squared_error(scale, format);
     if (error < least) {
       least = error;
-      best = magnitude;
+      best = magnitude_of(bits);
     }
   }
-  return best;
-}
-
-/// Magnitudes that round to the same code lie side by side, so their sums are differences.
-double Distribution::squared_error(float scale) const {
-  const auto code_of = [&](const Bin& bin) {
-    return float_to_e4m3(std::min(bin.magnitude / scale, kE4M3Max));
-  };
-  double error = 0;
-  Bin below{};
-  for (auto first = bins_.begin(); first != bins_.end();) {
-    const std::uint8_t code = code_of(*first);
-    const auto end = std::partition_point(first, bins_.end(),
-                                          [&](const Bin& bin) { return code_of(bin) <= code; });
-    const Bin& last = *(end - 1);
-    const double value = static_cast<double>(e4m3_to_float(code)) * static_cast<double>(scale);
-    error += last.second_moment - below.second_moment -
-             2 * value * (last.first_moment - below.first_moment) +
-             value * value * (last.count - below.count);
-    below = last;
-    first = end;
-  }
-  return std::max(error, 0.0);
+  // Rounding of the quick errors must not make a choice that is worse than none.
+  const bool gains = squared_error(scale_of(best, largest), format) <
+                     squared_error(scale_of(amax_, largest), format);
+  return gains ? best : amax_;
 }
 
 }  // namespace fp8cal

@@ -6,10 +6,17 @@
 namespace fp8cal {
 namespace {
 
-float median(std::vector<float> values) {
+/// Of a list that is not empty.
+float median(std::span<const float> list) {
+  std::vector<float> values(list.begin(), list.end());
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
+}
+
+bool stands_higher(const OutlierChannel& a, const OutlierChannel& b) {
+  return std::tie(b.over_median, a.module, a.channel) <
+         std::tie(a.over_median, b.module, b.channel);
 }
 
 }  // namespace
@@ -18,22 +25,28 @@ std::vector<OutlierChannel> largest_outliers(
     const std::map<std::string, ActivationStatistics>& activations, std::size_t count) {
   std::vector<OutlierChannel> all;
   for (const auto& [module, statistics] : activations) {
-    const std::vector<float>& channels = statistics.channel_amax;
-    if (channels.empty()) continue;
-    const float middle = median(channels);
-    if (!(middle > 0.0f)) continue;  // half of the channels never fire: no scale to compare with
-    for (std::size_t c = 0; c < channels.size(); ++c) {
-      all.push_back({module, c, channels[c], channels[c] / middle});
-    }
+    std::vector<OutlierChannel> own = channels_above_median(module, statistics.channel_amax, 0.0f);
+    own.resize(std::min(count, own.size()));
+    all.insert(all.end(), own.begin(), own.end());
   }
-  const std::size_t kept = std::min(count, all.size());
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(),
-                    [](const OutlierChannel& a, const OutlierChannel& b) {
-                      return std::tie(b.over_median, a.module, a.channel) <
-                             std::tie(a.over_median, b.module, b.channel);
-                    });
-  all.resize(kept);
+  std::sort(all.begin(), all.end(), stands_higher);
+  all.resize(std::min(count, all.size()));
   return all;
+}
+
+std::vector<OutlierChannel> channels_above_median(const std::string& module,
+                                                  std::span<const float> channel_amax,
+                                                  float factor) {
+  std::vector<OutlierChannel> above;
+  if (channel_amax.empty()) return above;
+  const float middle = median(channel_amax);
+  if (!(middle > 0.0f)) return above;  // no scale to compare with
+  for (std::size_t c = 0; c < channel_amax.size(); ++c) {
+    const float over_median = channel_amax[c] / middle;
+    if (over_median > factor) above.push_back({module, c, channel_amax[c], over_median});
+  }
+  std::sort(above.begin(), above.end(), stands_higher);
+  return above;
 }
 
 }  // namespace fp8cal

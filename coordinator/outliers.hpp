@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,5 +22,11 @@ struct OutlierChannel {
 /// activations: by module.
 std::vector<OutlierChannel> largest_outliers(
     const std::map<std::string, ActivationStatistics>& activations, std::size_t count);
+
+/// The channels of one tensor whose amax is more than `factor` times the median channel's, highest
+/// first; none where half of them never fire. channel_amax [channels].
+std::vector<OutlierChannel> channels_above_median(const std::string& module,
+                                                  std::span<const float> channel_amax,
+                                                  float factor);
 
 }  // namespace fp8cal

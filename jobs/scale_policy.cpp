@@ -10,6 +10,7 @@ ScalePolicy parse_scale_policy(const std::string& text) {
   using Kind = ScalePolicy::Kind;
   if (text == "amax") return {};
   if (text == "mse") return {.kind = Kind::mse};
+  if (text == "kl") return {.kind = Kind::kl};
   const std::string prefix = "percentile:";
   ScalePolicy policy{.kind = Kind::percentile};
   const char* end = text.data() + text.size();
@@ -20,7 +21,8 @@ ScalePolicy parse_scale_policy(const std::string& text) {
     if (error == std::errc() && last == end && in_range) return policy;
   }
   throw InputError("scales.policy", "bad value",
-                   "amax, mse, or percentile:P with P above 0 and at most 100", "'" + text + "'");
+                   "amax, mse, kl, or percentile:P with P above 0 and at most 100",
+                   "'" + text + "'");
 }
 
 }  // namespace fp8cal

@@ -11,12 +11,13 @@ struct ScalePolicy {
     amax,        ///< the largest
     percentile,  ///< the smallest that `percent` of the elements do not exceed
     mse,         ///< the one with the least squared error
+    kl,          ///< the one with the least Kullback-Leibler divergence
   };
   Kind kind = Kind::amax;
   double percent = 100;  ///< of percentile, above 0 and at most 100
 };
 
-/// "amax", "percentile:99.99" or "mse"; throws InputError.
+/// "amax", "percentile:99.99", "mse" or "kl"; throws InputError.
 ScalePolicy parse_scale_policy(const std::string& text);
 
 }  // namespace fp8cal
