@@ -59,8 +59,24 @@ Handle open_read_only(const std::filesystem::path& path);
 /// "path:/object", for messages. `object` is a file, group, dataset or attribute.
 std::string describe(const Handle& object);
 
+struct Link {
+  std::string name;
+  std::string target;  ///< opaque; two links of one file with equal targets lead to one object
+};
+
+/// The links of a group in byte order of their names. Throws InputError where one is no hard link,
+/// and where there are more than `max_links`.
+std::vector<Link> hard_links(const Handle& group, std::size_t max_links);
+
+/// The names of an object's attributes in byte order. Throws InputError for more than `max_names`.
+std::vector<std::string> attribute_names(const Handle& object, std::size_t max_names);
+
+/// Throws InputError where the name is missing or no group.
+Handle open_group(const Handle& location, const std::string& name);
+
 /// Opens a dataset that keeps its elements in this file. Throws InputError where the name is
-/// missing or no dataset, or where the elements lie in other files (external, virtual).
+/// missing or no dataset, where the elements lie in other files (external, virtual), or in more
+/// chunks (2^17) or larger ones (256 MiB) than are worth reading.
 Handle open_dataset(const Handle& location, const std::string& name);
 
 /// Dimensions of a dataset or attribute; {} for a scalar. Throws InputError where it has none, or
@@ -77,6 +93,12 @@ Handle type_of(const Handle& array);
 /// sized by shape_of.
 void read_elements(const Handle& array, hid_t memory_type, void* elements);
 
+/// The elements, in row-major order, of a dataset or attribute of the shape that shape_of gave. T
+/// is uint8_t, uint32_t, uint64_t, int64_t, float or double: throws InputError where the elements
+/// are not of just that type, in either byte order.
+template <class T>
+std::vector<T> read_numbers(const Handle& array, const Shape& shape);
+
 /// A dataset of any shape and any integer type of up to 8 bytes, flattened in row-major order.
 /// Throws InputError for other types, for more than `max_elements` elements, and for a u64 value
 /// that is not below 2^63 - 1.
@@ -84,7 +106,8 @@ std::vector<std::int64_t> read_integers(const Handle& file, const std::string& n
                                         std::size_t max_elements);
 
 /// Fixed-length strings of a dataset or attribute, flattened, without their padding. Throws
-/// InputError for other types and where they take more than `max_bytes` together.
+/// InputError for other types, where they take more than `max_bytes` together, and for more than
+/// 2^20 strings.
 std::vector<std::string> read_strings(const Handle& array, std::size_t max_bytes);
 
 /// The attribute's one string. Throws InputError where it is missing, and as read_strings does.
@@ -94,6 +117,8 @@ std::string read_string_attribute(const Handle& object, const std::string& name,
 Handle create_group(const Handle& parent, const std::string& name);
 
 /// Little-endian in the file; shape {} is a scalar. Gives the dataset, for its attributes.
+Handle write_dataset(const Handle& parent, const std::string& name, const Shape& shape,
+                     std::span<const std::uint8_t> values);
 Handle write_dataset(const Handle& parent, const std::string& name, const Shape& shape,
                      std::span<const std::uint32_t> values);
 Handle write_dataset(const Handle& parent, const std::string& name, const Shape& shape,

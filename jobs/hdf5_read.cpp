@@ -20,7 +20,70 @@ void refuse_foreign_storage(const Handle& dataset) {
   }
 }
 
+/// HDF5 keeps a record of each chunk that a read touches, and may unpack a whole one to read a
+/// part.
+void refuse_costly_chunks(const Handle& dataset) {
+  constexpr hsize_t kMaxChunks = hsize_t{1} << 17;  // a GiB in chunks of 8 KiB
+  constexpr hsize_t kMaxChunkBytes = hsize_t{1} << 28;
+  const Handle properties(FP8CAL_HDF5(H5Dget_create_plist(dataset.id())));
+  if (FP8CAL_HDF5(H5Pget_layout(properties.id())) != H5D_CHUNKED) return;
+  const Shape shape = shape_of(dataset, std::numeric_limits<std::size_t>::max());
+  Shape chunk(shape.size());
+  FP8CAL_HDF5(H5Pget_chunk(properties.id(), static_cast<int>(chunk.size()), chunk.data()));
+  hsize_t left = kMaxChunks;
+  hsize_t bytes_left = kMaxChunkBytes / std::max<hsize_t>(1, H5Tget_size(type_of(dataset).id()));
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    const hsize_t size = std::max<hsize_t>(1, chunk[i]);
+    left /= std::max<hsize_t>(1, shape[i] / size + (shape[i] % size != 0));
+    bytes_left /= size;
+  }
+  if (left == 0 || bytes_left == 0) {
+    throw InputError(
+        describe(dataset), "storage",
+        fmt::format("at most {} chunks of at most {} bytes", kMaxChunks, kMaxChunkBytes),
+        "more or larger ones");
+  }
+}
+
+/// Each string takes memory of its own, however few bytes it has in the file.
+constexpr std::size_t kMaxStrings = std::size_t{1} << 20;
+
 bool is_attribute(const Handle& array) { return FP8CAL_HDF5(H5Iget_type(array.id())) == H5I_ATTR; }
+
+struct NumberType {
+  const char* name;
+  hid_t little_endian;
+  hid_t big_endian;
+  hid_t in_memory;
+};
+
+// Functions, as HDF5 has these identifiers only once it is running.
+template <class T>
+NumberType number_type();
+template <>
+NumberType number_type<std::uint8_t>() {
+  return {"u8", H5T_STD_U8LE, H5T_STD_U8BE, H5T_NATIVE_UINT8};
+}
+template <>
+NumberType number_type<std::uint32_t>() {
+  return {"u32", H5T_STD_U32LE, H5T_STD_U32BE, H5T_NATIVE_UINT32};
+}
+template <>
+NumberType number_type<std::uint64_t>() {
+  return {"u64", H5T_STD_U64LE, H5T_STD_U64BE, H5T_NATIVE_UINT64};
+}
+template <>
+NumberType number_type<std::int64_t>() {
+  return {"i64", H5T_STD_I64LE, H5T_STD_I64BE, H5T_NATIVE_INT64};
+}
+template <>
+NumberType number_type<float>() {
+  return {"f32", H5T_IEEE_F32LE, H5T_IEEE_F32BE, H5T_NATIVE_FLOAT};
+}
+template <>
+NumberType number_type<double>() {
+  return {"f64", H5T_IEEE_F64LE, H5T_IEEE_F64BE, H5T_NATIVE_DOUBLE};
+}
 
 }  // namespace
 
@@ -32,6 +95,7 @@ Handle open_dataset(const Handle& location, const std::string& name) {
     throw InputError(describe(location), "dataset", name, "nothing readable under that name");
   }
   refuse_foreign_storage(dataset);
+  refuse_costly_chunks(dataset);
   return dataset;
 }
 
@@ -76,6 +140,26 @@ void read_elements(const Handle& array, hid_t memory_type, void* elements) {
   }
 }
 
+template <class T>
+std::vector<T> read_numbers(const Handle& array, const Shape& shape) {
+  const NumberType number = number_type<T>();
+  const Handle type = type_of(array);
+  if (FP8CAL_HDF5(H5Tequal(type.id(), number.little_endian)) == 0 &&
+      FP8CAL_HDF5(H5Tequal(type.id(), number.big_endian)) == 0) {
+    throw InputError(describe(array), "type", number.name, "another type");
+  }
+  std::vector<T> values(count_of(shape));
+  if (!values.empty()) read_elements(array, number.in_memory, values.data());
+  return values;
+}
+
+template std::vector<std::uint8_t> read_numbers(const Handle&, const Shape&);
+template std::vector<std::uint32_t> read_numbers(const Handle&, const Shape&);
+template std::vector<std::uint64_t> read_numbers(const Handle&, const Shape&);
+template std::vector<std::int64_t> read_numbers(const Handle&, const Shape&);
+template std::vector<float> read_numbers(const Handle&, const Shape&);
+template std::vector<double> read_numbers(const Handle&, const Shape&);
+
 std::vector<std::int64_t> read_integers(const Handle& file, const std::string& name,
                                         std::size_t max_elements) {
   const Handle dataset = open_dataset(file, name);
@@ -100,7 +184,8 @@ std::vector<std::string> read_strings(const Handle& array, std::size_t max_bytes
     throw InputError(describe(array), "type", "fixed-length strings", "another type");
   }
   const std::size_t width = H5Tget_size(type.id());
-  const std::size_t count = count_of(shape_of(array, max_bytes / width));
+  if (width == 0) throw InputError(describe(array), "type", "strings of a length", "length 0");
+  const std::size_t count = count_of(shape_of(array, std::min(max_bytes / width, kMaxStrings)));
   FP8CAL_HDF5(H5Tset_strpad(type.id(), H5T_STR_NULLPAD));
   std::string packed(count * width, '\0');
   if (count != 0) read_elements(array, type.id(), packed.data());

@@ -68,6 +68,12 @@ Handle create_group(const Handle& parent, const std::string& name) {
 }
 
 Handle write_dataset(const Handle& parent, const std::string& name, const Shape& shape,
+                     std::span<const std::uint8_t> values) {
+  return write_elements(parent, name, shape, H5T_STD_U8LE, H5T_NATIVE_UINT8, values.data(),
+                        values.size());
+}
+
+Handle write_dataset(const Handle& parent, const std::string& name, const Shape& shape,
                      std::span<const std::uint32_t> values) {
   return write_elements(parent, name, shape, H5T_STD_U32LE, H5T_NATIVE_UINT32, values.data(),
                         values.size());

@@ -32,8 +32,12 @@ void validate_activations(const Result& result) {
   for (const auto& [name, statistics] : result.activations) {
     require_name(name);
     require_size(name + " histogram", statistics.histogram.size(), kHistogramSize);
-    require_size(name + " sequence_amax", statistics.sequence_amax.size(),
-                 result.sample_ids.size());
+    for (const AmaxSnapshot& one : statistics.snapshots) {
+      if (one.sequences > result.sample_ids.size()) {
+        throw std::invalid_argument(fmt::format("result: {}: amax after {} of {} sequences", name,
+                                                one.sequences, result.sample_ids.size()));
+      }
+    }
   }
   for (const auto& [alias, name] : result.activation_aliases) {
     require_name(alias);
@@ -52,6 +56,9 @@ void validate_perplexity(const Result& result) {
                  result.evaluation.sequence_length);
     require_size(variant + " nll", perplexity.nll.size(),
                  perplexity.windows * perplexity.predictions);
+    const std::size_t compared = perplexity.kl.empty() ? 0 : perplexity.nll.size();
+    require_size(variant + " kl", perplexity.kl.size(), compared);
+    require_size(variant + " same_top", perplexity.same_top.size(), compared);
     if (perplexity.nll.empty()) {
       throw std::invalid_argument(fmt::format("result: {}: no predictions", variant));
     }
@@ -69,6 +76,10 @@ void validate(const Result& result) {
   for (const auto& [recipe, modules] : result.scales) {
     require_name(recipe);
     for (const auto& [name, scales] : modules) require_name(name);
+  }
+  for (const auto& [recipe, tensors] : result.diagnostics) {
+    require_name(recipe);
+    for (const auto& [name, error] : tensors) require_name(name);
   }
   validate_perplexity(result);
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "jobs/atomic_file.hpp"
 #include "jobs/content_digest.hpp"
@@ -18,9 +17,6 @@ namespace {
 using hdf5::Handle;
 
 constexpr std::int64_t kFormatVersion = 1;
-
-/// Numbers of calibration sequences after which the amax so far is kept.
-constexpr std::array<std::size_t, 5> kSnapshots = {32, 64, 128, 256, 512};
 
 float largest(std::span<const float> values) {
   return values.empty() ? 0.0f : *std::ranges::max_element(values);
@@ -55,13 +51,12 @@ void write_job(const Handle& file, const Result& result) {
                       std::span(result.sample_ids));
 }
 
-void write_snapshots(const Handle& group, std::span<const float> sequence_amax) {
+void write_snapshots(const Handle& group, const std::vector<AmaxSnapshot>& snapshots) {
   std::vector<float> amax_after;
   std::vector<std::uint32_t> sequences;
-  for (const std::size_t count : kSnapshots) {
-    if (count > sequence_amax.size()) break;
-    amax_after.push_back(largest(sequence_amax.first(count)));
-    sequences.push_back(static_cast<std::uint32_t>(count));
+  for (const AmaxSnapshot& one : snapshots) {
+    amax_after.push_back(one.amax);
+    sequences.push_back(one.sequences);
   }
   write_vector(group, "amax_after", amax_after);
   const Handle counts = hdf5::write_dataset(group, "amax_after_sequences", {sequences.size()},
@@ -78,7 +73,7 @@ void write_activations(const Handle& file, const Result& result) {
     hdf5::write_attribute(histogram, "units", "elements");
     write_vector(group, "channel_amax", statistics.channel_amax);
     write_scalar(group, "amax", amax_of_histogram(statistics.histogram));
-    write_snapshots(group, statistics.sequence_amax);
+    write_snapshots(group, statistics.snapshots);
   }
   for (const auto& [alias, name] : result.activation_aliases) {
     FP8CAL_HDF5(H5Lcreate_hard(activations.id(), name.c_str(), activations.id(), alias.c_str(),
@@ -106,8 +101,44 @@ void write_scales(const Handle& file, const Result& result) {
       };
       write("weight_scale", module_scales.weight_scale);
       write("input_scale", module_scales.input_scale);
+      write("k_scale", module_scales.k_scale);
+      write("v_scale", module_scales.v_scale);
     }
   }
+}
+
+void write_diagnostics(const Handle& file, const Result& result) {
+  const Handle diagnostics = hdf5::create_group(file, "diagnostics");
+  for (const auto& [recipe, tensors] : result.diagnostics) {
+    const Handle recipe_group = hdf5::create_group(diagnostics, recipe);
+    for (const auto& [name, error] : tensors) {
+      const Handle group = hdf5::create_group(recipe_group, name);
+      const auto count = [&group](const char* key, std::uint64_t value) {
+        hdf5::write_attribute(group, key, static_cast<std::int64_t>(value));
+      };
+      count("elements", error.elements);
+      count("clipped", error.clipped);
+      count("flushed", error.flushed);
+      hdf5::write_attribute(group, "energy", error.energy);
+      hdf5::write_attribute(group, "squared_error", error.squared_error);
+    }
+  }
+}
+
+void write_comparison(const Handle& group, const Perplexity& perplexity) {
+  if (perplexity.kl.empty()) return;
+  const hdf5::Shape shape = {perplexity.windows, perplexity.predictions};
+  const Handle kl = hdf5::write_dataset(group, "kl", shape, std::span(perplexity.kl));
+  hdf5::write_attribute(kl, "units", "nats");
+  hdf5::write_dataset(group, "same_top", shape, std::span(perplexity.same_top));
+  hdf5::write_attribute(group, "mean_kl", perplexity.mean_kl());
+  hdf5::write_attribute(group, "top1_agreement", perplexity.top1_agreement());
+}
+
+void write_difference(const Handle& group, const PerplexityDifference& difference) {
+  hdf5::write_attribute(group, "ppl_difference", difference.difference);
+  hdf5::write_attribute(group, "ppl_difference_low", difference.low);
+  hdf5::write_attribute(group, "ppl_difference_high", difference.high);
 }
 
 void write_perplexity(const Handle& file, const Result& result) {
@@ -119,6 +150,9 @@ void write_perplexity(const Handle& file, const Result& result) {
     const Handle nll = hdf5::write_dataset(
         group, "nll", {perplexity.windows, perplexity.predictions}, std::span(perplexity.nll));
     hdf5::write_attribute(nll, "units", "nats");
+    write_comparison(group, perplexity);
+    const auto difference = result.differences.find(variant);
+    if (difference != result.differences.end()) write_difference(group, difference->second);
   }
 }
 
@@ -130,6 +164,7 @@ void write_everything(const Handle& file, const Result& result) {
   write_activations(file, result);
   write_weights(file, result);
   write_scales(file, result);
+  write_diagnostics(file, result);
   write_perplexity(file, result);
 }
 

@@ -24,8 +24,9 @@ ActivationStatistics statistics_of(std::size_t samples) {
   statistics.histogram[0] = 10;
   statistics.histogram[0x4060] = 3;  // 3.5
   statistics.channel_amax = {3.5f, 0.0f, 0.25f};
-  statistics.sequence_amax.assign(samples, 0.5f);
-  statistics.sequence_amax[40 % samples] = 3.5f;
+  std::vector<float> sequence_amax(samples, 0.5f);
+  sequence_amax[40 % samples] = 3.5f;
+  statistics.snapshots = snapshots_of(sequence_amax);
   return statistics;
 }
 
@@ -40,9 +41,9 @@ Result small_result(std::size_t samples = 70) {
   result.activations["layers.0.q_proj"] = statistics_of(samples);
   result.activation_aliases = {{"layers.0.k_proj", "layers.0.q_proj"}};
   result.weights["layers.0.q_proj"].channel_amax = {1.0f, 2.0f};
-  result.scales["fp8-static"]["layers.0.q_proj"] = {{2.0f / 448.0f}, {3.5f / 448.0f}};
-  result.scales["fp8-dynamic"]["layers.0.q_proj"] = {{1.0f / 448.0f, 2.0f / 448.0f}, {}};
-  result.perplexity["bf16"] = {2, 3, {0.5f, 1.0f, 1.5f, 2.0f, 2.5f, 3.0f}};
+  result.scales["fp8-static"]["layers.0.q_proj"] = {{2.0f / 448.0f}, {3.5f / 448.0f}, {}, {}};
+  result.scales["fp8-dynamic"]["layers.0.q_proj"] = {{1.0f / 448.0f, 2.0f / 448.0f}, {}, {}, {}};
+  result.perplexity["bf16"] = {2, 3, {0.5f, 1.0f, 1.5f, 2.0f, 2.5f, 3.0f}, {}, {}};
   return result;
 }
 
@@ -182,7 +183,7 @@ TEST_F(ResultWriterTest, RefusesPartsThatDoNotFitAndKeepsTheOldFile) {
     EXPECT_THROW(write_result(result, path_), std::invalid_argument);
   };
   refuses([](Result& r) { r.activations["layers.0.q_proj"].histogram.pop_back(); });
-  refuses([](Result& r) { r.activations["layers.0.q_proj"].sequence_amax.pop_back(); });
+  refuses([](Result& r) { r.activations["layers.0.q_proj"].snapshots.back().sequences = 71; });
   refuses([](Result& r) { r.activation_aliases["layers.0.v_proj"] = "layers.0.k_proj"; });
   refuses([](Result& r) { r.activation_aliases["layers.0.q_proj"] = "layers.0.q_proj"; });
   refuses([](Result& r) { r.perplexity["bf16"].nll.pop_back(); });

@@ -1,0 +1,101 @@
+#include "jobs/result_reader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "jobs/bounded_group.hpp"
+#include "jobs/content_digest.hpp"
+#include "jobs/error.hpp"
+#include "jobs/hdf5.hpp"
+#include "jobs/result_parts.hpp"
+#include "jobs/result_validation.hpp"
+
+namespace fp8cal {
+namespace {
+
+using hdf5::Handle;
+
+constexpr std::int64_t kFormatVersion = 1;
+constexpr std::size_t kDigestBytes = 64;  // SHA-256 in hexadecimal
+constexpr std::size_t kMaxParts = 64;     // groups of the root; there are eight
+constexpr std::size_t kMaxShownBytes = 500;
+// A 70B result takes 200 MB. What is linked under many names is read as often.
+constexpr std::size_t kMaxResultBytes = std::size_t{1} << 32;
+
+void require(const Handle& file, const char* what, const std::string& expected,
+             const std::string& found) {
+  if (found != expected) throw InputError(hdf5::describe(file), what, expected, found);
+}
+
+std::int64_t read_version(const Handle& file) {
+  constexpr const char* kName = "format_version";
+  if (FP8CAL_HDF5(H5Aexists(file.id(), kName)) == 0) {
+    throw InputError(hdf5::describe(file), "attribute", kName, "none of that name");
+  }
+  const Handle version(FP8CAL_HDF5(H5Aopen(file.id(), kName, H5P_DEFAULT)));
+  const hdf5::Shape shape = hdf5::shape_of(version, 1);
+  const auto values = hdf5::read_numbers<std::int64_t>(version, shape);
+  if (!shape.empty()) throw InputError(hdf5::describe(version), "shape", "a number", "an array");
+  return values.front();
+}
+
+std::string verified_digest(const Handle& file) {
+  require(file, "format", "fp8cal", hdf5::read_string_attribute(file, "format", kDigestBytes));
+  require(file, "format_version", fmt::to_string(kFormatVersion),
+          fmt::to_string(read_version(file)));
+  const std::string stored = hdf5::read_string_attribute(file, "content_digest", kDigestBytes);
+  require(file, "content digest", stored, content_digest(file));
+  return stored;
+}
+
+Result read_parts(const Handle& file) {
+  MemoryBudget budget(kMaxResultBytes);
+  const BoundedGroup root(file, "/", kMaxParts, budget);
+  root.require_only({"provenance", "profile", "job", "activations", "weights", "scales",
+                     "diagnostics", "perplexity"});
+  if (root.attributes().size() != 3) {
+    throw InputError(hdf5::describe(file), "attributes",
+                     "format, format_version and content_digest only", "others");
+  }
+  Result result;
+  read_provenance(root, result);
+  read_job(root, result);
+  read_activations(root, result);
+  read_weights(root, result);
+  read_scales(root, result);
+  read_diagnostics(root, result);
+  read_perplexity(root, result);
+  return result;
+}
+
+/// `text`, which may hold names from the file, as part of one line.
+std::string shown(std::string text) {
+  if (text.size() > kMaxShownBytes) text.replace(kMaxShownBytes, std::string::npos, "...");
+  const auto breaks_lines = [](unsigned char c) { return c < ' ' || c == 0x7F; };
+  std::ranges::replace_if(text, breaks_lines, '?');
+  return text;
+}
+
+}  // namespace
+
+StoredResult read_result(const std::filesystem::path& path) {
+  try {
+    const Handle file = hdf5::open_read_only(path);
+    StoredResult stored;
+    stored.digest = verified_digest(file);
+    stored.result = read_parts(file);
+    validate(stored.result);
+    return stored;
+  } catch (const InputError& error) {
+    throw InputError(shown(error.where), shown(error.what_is), shown(error.expected),
+                     shown(error.found));
+  } catch (const Error& error) {
+    throw InputError(path.string(), "content", "an undamaged HDF5 file", shown(error.what()));
+  } catch (const std::invalid_argument& error) {
+    throw InputError(path.string(), "content", "parts that fit together", shown(error.what()));
+  }
+}
+
+}  // namespace fp8cal
