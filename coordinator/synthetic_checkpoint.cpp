@@ -5,13 +5,12 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "jobs/atomic_file.hpp"
+#include "jobs/checkpoint_layout.hpp"
 #include "jobs/error.hpp"
 #include "jobs/file.hpp"
 #include "jobs/model_config.hpp"
-#include "jobs/safetensors_writer.hpp"
 #include "jobs/sha256.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 #include "kernels/float_formats.hpp"
@@ -87,27 +86,35 @@ double deviation_of(const std::string& name, const ModelConfig& config) {
   return residual ? kDeviation / std::sqrt(2.0 * layers) : kDeviation;
 }
 
-/// The tensors of file `index`: the embeddings, the layers, then the final norm and the head.
-std::vector<WeightShard> tensors_of(const ModelConfig& config, std::size_t index) {
-  if (index == 0) return {embedding_shard(config, 1, 0)};
-  if (index <= config.num_hidden_layers) return layer_shards(config, index - 1, 1, 0);
-  std::vector<WeightShard> last = {final_norm_shard(config)};
-  if (!config.tie_word_embeddings) last.push_back(head_shard(config, 1, 0));
-  return last;
+/// The tensors that share a file: the embeddings, each layer, then the final norm and the head.
+std::vector<std::vector<WeightShard>> groups_of(const ModelConfig& config) {
+  std::vector<std::vector<WeightShard>> groups = {{embedding_shard(config, 1, 0)}};
+  for (std::size_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    groups.push_back(layer_shards(config, layer, 1, 0));
+  }
+  groups.push_back({final_norm_shard(config)});
+  if (!config.tie_word_embeddings) groups.back().push_back(head_shard(config, 1, 0));
+  return groups;
 }
 
-std::size_t files_of(const ModelConfig& config) { return config.num_hidden_layers + 2; }
-
-std::string file_name(const ModelConfig& config, std::size_t index) {
-  return fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, files_of(config));
+/// One file a group.
+std::vector<CheckpointFile> files_of(const std::vector<std::vector<WeightShard>>& groups) {
+  std::vector<std::vector<TensorLayout>> layouts;
+  for (const std::vector<WeightShard>& group : groups) {
+    std::vector<TensorLayout>& layout = layouts.emplace_back();
+    for (const WeightShard& tensor : group) {
+      layout.push_back(tensor_layout(tensor.name, "BF16", tensor.shape));
+    }
+  }
+  return lay_out_checkpoint(layouts, 0);
 }
 
-void write_tensor(PartialFile& file, std::uint64_t offset, const WeightShard& tensor,
-                  const ModelConfig& config, std::uint64_t seed, ThreadPool& pool) {
+void write_tensor(SafetensorsWriter& file, const WeightShard& tensor, const ModelConfig& config,
+                  std::uint64_t seed, ThreadPool& pool) {
   const std::uint64_t key = stream_of(seed, tensor.name);
   if (!tensor.is_matrix()) {
     const std::vector<std::uint16_t> weights = norm_weights(key, tensor.cols());
-    file.write_at(offset, std::as_bytes(std::span(weights)));
+    file.write(tensor.name, 0, std::as_bytes(std::span(weights)));
     return;
   }
   const NearNormal values(deviation_of(tensor.name, config));
@@ -117,39 +124,8 @@ void write_tensor(PartialFile& file, std::uint64_t offset, const WeightShard& te
     const std::size_t first = block * kBlock;
     std::vector<std::uint16_t> made(std::min(kBlock, elements - first));
     values.fill(key, first, made);
-    file.write_at(offset + first * sizeof(std::uint16_t), std::as_bytes(std::span(made)));
+    file.write(tensor.name, first * sizeof(std::uint16_t), std::as_bytes(std::span(made)));
   });
-}
-
-void write_file(const SyntheticCheckpoint& request, const ModelConfig& config, std::size_t index,
-                ThreadPool& pool) {
-  const std::vector<WeightShard> tensors = tensors_of(config, index);
-  std::vector<TensorLayout> layout;
-  for (const WeightShard& tensor : tensors) {
-    layout.push_back({tensor.name, "BF16", tensor.shape, tensor.bytes()});
-  }
-  const std::string prefix = safetensors_prefix(layout);
-  PartialFile file(request.folder / file_name(config, index));
-  file.write_at(0, std::as_bytes(std::span(prefix)));
-  std::uint64_t offset = prefix.size();
-  for (const WeightShard& tensor : tensors) {
-    write_tensor(file, offset, tensor, config, request.seed, pool);
-    offset += tensor.bytes();
-  }
-  file.commit();
-}
-
-std::string index_text(const ModelConfig& config) {
-  nlohmann::json index;
-  std::uint64_t bytes = 0;
-  for (std::size_t file = 0; file < files_of(config); ++file) {
-    for (const WeightShard& tensor : tensors_of(config, file)) {
-      index["weight_map"][tensor.name] = file_name(config, file);
-      bytes += tensor.bytes();
-    }
-  }
-  index["metadata"]["total_size"] = bytes;
-  return index.dump(1) + "\n";
 }
 
 void make_folder(const std::filesystem::path& folder) {
@@ -167,19 +143,26 @@ void make_folder(const std::filesystem::path& folder) {
 void write_synthetic_checkpoint(const SyntheticCheckpoint& request, int threads,
                                 const Control& control, ProgressListener& progress) {
   ModelConfig config;
+  std::vector<std::vector<WeightShard>> groups;
+  std::vector<CheckpointFile> files;
   run_agreed(control, [&] {
     config = read_model_config_file(request.config);
+    groups = groups_of(config);
+    files = files_of(groups);
     if (control.rank() == 0) make_folder(request.folder);
   });
   run_agreed(control, [&] {
     ThreadPool pool(threads);
     const std::size_t ranks = static_cast<std::size_t>(control.size());
-    progress.begin("write checkpoint", "files", files_of(config), 0);
+    progress.begin("write checkpoint", "files", files.size(), 0);
     std::size_t told = 0;
-    for (std::size_t i = static_cast<std::size_t>(control.rank()); i < files_of(config);
-         i += ranks) {
-      write_file(request, config, i, pool);
-      const std::size_t reached = std::min(files_of(config), i + ranks);
+    for (std::size_t i = static_cast<std::size_t>(control.rank()); i < files.size(); i += ranks) {
+      SafetensorsWriter file(request.folder / files[i].name, files[i].tensors);
+      for (const WeightShard& tensor : groups[i]) {
+        write_tensor(file, tensor, config, request.seed, pool);
+      }
+      file.commit();
+      const std::size_t reached = std::min(files.size(), i + ranks);
       progress.advance(reached - told);
       told = reached;
     }
@@ -188,10 +171,9 @@ void write_synthetic_checkpoint(const SyntheticCheckpoint& request, int threads,
   run_agreed(control, [&] {
     if (control.rank() != 0) return;
     const std::string copied = read_text_file(request.config, kMaxConfigBytes);
-    const std::string index = index_text(config);
+    const std::string index = index_text(files);
     write_atomically(request.folder / "config.json", std::as_bytes(std::span(copied)));
-    write_atomically(request.folder / "model.safetensors.index.json",
-                     std::as_bytes(std::span(index)));
+    write_atomically(request.folder / kIndexName, std::as_bytes(std::span(index)));
   });
 }
 

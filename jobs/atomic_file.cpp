@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -71,12 +73,16 @@ void PartialFile::write_at(std::uint64_t offset, std::span<const std::byte> byte
   }
 }
 
-void PartialFile::commit(const std::function<void(const std::filesystem::path&)>& verify) {
+void PartialFile::finish() {
   sync(file_, path_);
   // Network file systems report a full disk only here. On Linux EINTR closes all the same.
   if (::close(std::exchange(file_, -1)) != 0 && errno != EINTR) {
     throw system_error(path_.string(), "close", errno);
   }
+}
+
+void PartialFile::commit(const std::function<void(const std::filesystem::path&)>& verify) {
+  if (file_ >= 0) finish();
   if (verify) verify(partial_);
   if (::rename(partial_.c_str(), path_.c_str()) != 0) {
     throw system_error(path_.string(), "rename the finished file", errno);
@@ -90,6 +96,22 @@ void write_atomically(const std::filesystem::path& path, std::span<const std::by
   PartialFile file(path);
   file.write_at(0, bytes);
   file.commit(verify);
+}
+
+void remove_files(const std::vector<std::filesystem::path>& paths) {
+  if (paths.empty()) return;
+  std::optional<Error> failure;
+  for (const std::filesystem::path& path : paths) {
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT || failure) continue;
+    failure = system_error(path.string(), "remove", errno);
+  }
+  if (failure) throw Error(*failure);
+  const std::filesystem::path folder = folder_of(paths.front());
+  const int descriptor = ::open(folder.c_str(), kFolder);
+  if (descriptor < 0) throw system_error(folder.string(), "open the folder", errno);
+  const std::unique_ptr<const int, void (*)(const int*)> closer(
+      &descriptor, [](const int* one) { ::close(*one); });
+  sync_folder(descriptor, folder);
 }
 
 void check_writable(const std::filesystem::path& path) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <vector>
 
 namespace fp8cal {
 
@@ -22,8 +23,11 @@ class PartialFile {
   /// Writes all of `bytes`. Threads may write different places at once.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
 
-  /// Flushes to disk, calls `verify` with the partial name, renames, flushes the folder. What
-  /// `verify` throws passes through, and the file is removed.
+  /// All is written: flushes to disk and closes, so that `commit` has little left that could fail.
+  void finish();
+
+  /// Finishes where that is not done, calls `verify` with the partial name, renames, flushes the
+  /// folder. What `verify` throws passes through, and the file is removed.
   void commit(const std::function<void(const std::filesystem::path&)>& verify = {});
 
  private:
@@ -37,6 +41,10 @@ class PartialFile {
 /// Replaces the file at `path` by `bytes`, as PartialFile does.
 void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
                       const std::function<void(const std::filesystem::path&)>& verify = {});
+
+/// Removes the files at `paths`, which share one folder, where they are there, and flushes the
+/// folder. Throws Error naming the first that could not be removed, after trying all.
+void remove_files(const std::vector<std::filesystem::path>& paths);
 
 /// Throws InputError naming the path where write_atomically could not create its file now (missing
 /// folder, no permission, the path is a folder), so that a job fails before its work. Leaves

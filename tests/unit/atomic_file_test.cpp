@@ -165,6 +165,34 @@ TEST_F(AtomicFileTest, AKillAtAnyMomentLeavesOneCompleteVersion) {
   EXPECT_GT(versions.size(), 1u);
 }
 
+TEST_F(AtomicFileTest, AFinishedFileIsThereUnderItsPartialNameOnly) {
+  const fs::path path = folder_ / "result.h5";
+  {
+    PartialFile file(path);
+    file.write_at(0, bytes_of("text"));
+    file.finish();
+    EXPECT_EQ(content_of(path.string() + ".partial"), "text");
+    EXPECT_FALSE(fs::exists(path));
+    file.commit();
+    EXPECT_EQ(content_of(path), "text");
+    PartialFile dropped(folder_ / "dropped");
+    dropped.finish();
+  }
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(AtomicFileTest, RemovesFilesThatAreThere) {
+  write_atomically(folder_ / "a", bytes_of("a"));
+  write_atomically(folder_ / "b", bytes_of("b"));
+  remove_files({folder_ / "a", folder_ / "missing"});
+  EXPECT_FALSE(fs::exists(folder_ / "a"));
+  EXPECT_EQ(files(), 1u);
+  fs::create_directory(folder_ / "folder");
+  EXPECT_THAT(error_text([&] { remove_files({folder_ / "folder"}); }),
+              HasSubstr("folder: cannot remove"));
+  remove_files({});
+}
+
 TEST_F(AtomicFileTest, CheckWritableLeavesNothingBehind) {
   const fs::path path = folder_ / "result.h5";
   check_writable(path);

@@ -1,0 +1,126 @@
+#include "coordinator/export_folder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "jobs/atomic_file.hpp"
+#include "jobs/checkpoint_layout.hpp"
+#include "jobs/error.hpp"
+#include "jobs/file.hpp"
+#include "jobs/safetensors_index.hpp"
+
+namespace fp8cal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kMaxCopiedBytes = std::uint64_t{256} << 20;
+constexpr std::string_view kPartial = ".partial";
+
+bool is_tokenizer_file(const std::string& name) {
+  constexpr std::array<std::string_view, 5> kNames = {"special_tokens_map.json",
+                                                      "generation_config.json", "vocab.json",
+                                                      "merges.txt", "added_tokens.json"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
+         name.starts_with("tokenizer") || name.starts_with("chat_template");
+}
+
+bool is_licence_file(const std::string& name) {
+  return name.starts_with("LICENSE") || name.starts_with("NOTICE") ||
+         name.starts_with("USE_POLICY");
+}
+
+[[noreturn]] void refuse(const fs::path& out, const std::string& expected,
+                         const std::string& found) {
+  throw InputError(out.string(), "folder for the checkpoint", expected, found);
+}
+
+/// Throws where `out` or a folder above it is `model`, whatever links lead there.
+void expect_outside(const fs::path& model, const fs::path& out) {
+  std::error_code ignored;
+  for (fs::path above = fs::weakly_canonical(fs::absolute(out)); !above.empty();
+       above = above.parent_path()) {
+    if (fs::equivalent(above, model, ignored)) refuse(out, "one outside the model's", "inside it");
+    if (above == above.root_path()) return;
+  }
+}
+
+/// The names of the files that the folder's index maps tensors to; none where it has no valid one.
+std::set<std::string> indexed_files(const fs::path& folder) {
+  try {
+    return read_safetensors_index(folder / kIndexName).shards;
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+}  // namespace
+
+void prepare_export_folder(const fs::path& model, const fs::path& out, bool force) {
+  expect_outside(model, out);
+  std::error_code error;
+  fs::create_directories(out, error);
+  if (error || !fs::is_directory(out)) {
+    refuse(out, "one that can be made", error ? error.message() : "a file of this name");
+  }
+  const bool is_empty = fs::is_empty(out, error);
+  if (error) refuse(out, "one that can be read", error.message());
+  if (!is_empty && !force) refuse(out, "an empty or new one, or --force", "files in it");
+  check_writable(out / "config.json");
+}
+
+std::vector<fs::path> files_to_copy(const fs::path& model) {
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(model)) {
+    const std::string name = entry.path().filename().string();
+    // A link counts as what it leads to: so do caches of the Hugging Face hub keep their files.
+    if (!(is_tokenizer_file(name) || is_licence_file(name)) || !entry.is_regular_file()) continue;
+    if (entry.file_size() > kMaxCopiedBytes) {
+      throw InputError(entry.path().string(), "file to copy",
+                       fmt::format("at most {} bytes", kMaxCopiedBytes),
+                       std::to_string(entry.file_size()));
+    }
+    files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void remove_old_checkpoint(const fs::path& out, const std::set<std::string>& kept) {
+  const std::set<std::string> indexed = indexed_files(out);
+  remove_files({out / kIndexName, out / "config.json"});
+  std::vector<fs::path> stale;
+  for (const fs::directory_entry& entry : fs::directory_iterator(out)) {
+    std::string name = entry.path().filename().string();
+    if (name.ends_with(kPartial)) name.resize(name.size() - kPartial.size());
+    const bool is_tensors =
+        is_checkpoint_file_name(name) || (indexed.contains(name) && name.ends_with(".safetensors"));
+    const bool is_ours = is_tensors || is_tokenizer_file(name) || name == "hf_quant_config.json";
+    if (is_ours && !kept.contains(name) && !entry.is_directory()) stale.push_back(entry.path());
+  }
+  remove_files(stale);
+}
+
+PublishedFiles::~PublishedFiles() {
+  if (paths_.empty()) return;
+  std::reverse(paths_.begin(), paths_.end());
+  try {
+    remove_files(paths_);
+  } catch (const Error&) {
+    // A destructor must not throw, and the failure that led here is the one to tell of.
+  }
+}
+
+void PublishedFiles::write(const fs::path& path, std::string_view text) {
+  add(path);
+  write_atomically(path, std::as_bytes(std::span(text)));
+}
+
+void publish_copy(const fs::path& from, const fs::path& out, PublishedFiles& published) {
+  published.write(out / from.filename(), read_text_file(from, kMaxCopiedBytes));
+}
+
+}  // namespace fp8cal
