@@ -107,8 +107,10 @@ void Bench::run_stages(const RunStage& run_stage) {
   const ScalePolicy policy = parse_scale_policy(job_.scales.policy);
   run_stage("evaluate bf16", [&] { worker_->evaluate_bf16(); });
   for (const std::string& name : job_.scales.recipes) {
-    const std::vector<LayerScales> scales = derive_scales(find_recipe(name), policy, statistics);
-    run_stage("evaluate " + name, [&] { worker_->evaluate(name, scales); });
+    const Recipe recipe = find_recipe(name);
+    const std::vector<LayerScales> scales =
+        derive_scales(recipe, policy, ready_.inputs.config.num_key_value_heads, statistics);
+    run_stage("evaluate " + name, [&] { worker_->evaluate(recipe, scales); });
   }
 }
 

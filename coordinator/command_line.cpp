@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 
 #include "jobs/error.hpp"
 
@@ -15,7 +16,8 @@ constexpr const char* kWhere = "command line";
 constexpr int kMaxRanks = 65536;
 
 const std::vector<std::string>& commands() {
-  static const std::vector<std::string> all = {"run", "plan", "bench", "synth", "help", "version"};
+  static const std::vector<std::string> all = {"run",   "plan",  "scales", "export",
+                                               "bench", "synth", "help",   "version"};
   return all;
 }
 
@@ -42,30 +44,83 @@ bool takes_job(const std::string& command) {
   throw InputError(kWhere, "unknown option", expected, "'--" + key + "'");
 }
 
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> items;
+  std::istringstream stream(list);
+  for (std::string item; std::getline(stream, item, ',');) items.push_back(item);
+  return items;
+}
+
+/// An option of one command that is no job key.
+struct Option {
+  const char* command;
+  const char* name;
+  void (*store)(CommandLine& line, const std::string& value);
+};
+
+constexpr Option kOptions[] = {
+    {"plan", "ranks",
+     [](CommandLine& line, const std::string& value) {
+       line.ranks = parse_number("--ranks", value, 1, kMaxRanks);
+     }},
+    {"synth", "config", [](CommandLine& line, const std::string& value) { line.config = value; }},
+    {"synth", "seed",
+     [](CommandLine& line, const std::string& value) {
+       line.seed = parse_number("--seed", value, std::uint64_t{0}, ~std::uint64_t{0});
+     }},
+    {"scales", "policy", [](CommandLine& line, const std::string& value) { line.policy = value; }},
+    {"scales", "recipe",
+     [](CommandLine& line, const std::string& value) { line.recipes = split(value); }},
+    {"scales", "kv", [](CommandLine& line, const std::string& value) { line.kv = split(value); }},
+    {"scales", "out", [](CommandLine& line, const std::string& value) { line.out = value; }},
+    {"export", "model", [](CommandLine& line, const std::string& value) { line.model = value; }},
+    {"export", "out", [](CommandLine& line, const std::string& value) { line.out = value; }},
+    {"export", "format", [](CommandLine& line, const std::string& value) { line.format = value; }},
+    {"export", "recipe", [](CommandLine& line, const std::string& value) { line.recipe = value; }},
+};
+
+/// Options without a value.
+struct Flag {
+  const char* command;
+  const char* name;
+  bool CommandLine::*set;
+};
+
+constexpr Flag kFlags[] = {{"bench", "json", &CommandLine::json},
+                           {"export", "force", &CommandLine::force}};
+
 void store_option(CommandLine& line, const std::string& key, const std::string& value) {
-  if (line.command == "plan" && key == "ranks") {
-    line.ranks = parse_number("--ranks", value, 1, kMaxRanks);
-  } else if (line.command == "synth" && key == "config") {
-    line.config = value;
-  } else if (line.command == "synth" && key == "seed") {
-    line.seed = parse_number("--seed", value, std::uint64_t{0}, ~std::uint64_t{0});
-  } else if (takes_job(line.command) && is_job_key(key)) {
-    line.job.push_back({key, value});
-  } else {
-    refuse_option(line, key);
+  for (const Option& option : kOptions) {
+    if (line.command == option.command && key == option.name) return option.store(line, value);
   }
+  if (!takes_job(line.command) || !is_job_key(key)) refuse_option(line, key);
+  line.job.push_back({key, value});
+}
+
+bool store_flag(CommandLine& line, const std::string& argument) {
+  for (const Flag& flag : kFlags) {
+    if (line.command != flag.command || argument != std::string("--") + flag.name) continue;
+    line.*flag.set = true;
+    return true;
+  }
+  return false;
 }
 
 /// What a command cannot do without.
 void check_complete(const CommandLine& line) {
-  if (line.command != "synth") return;
-  if (line.config.empty()) {
-    throw InputError(kWhere, "'synth' needs a shape", "--config CONFIG.json", "none");
-  }
-  if (line.subject.empty()) {
-    throw InputError(kWhere, "'synth' needs a folder", "a folder to write the checkpoint to",
-                     "none");
-  }
+  const auto need = [&line](const char* command, const std::string& value, const char* what,
+                            const char* expected) {
+    if (line.command != command || !value.empty()) return;
+    throw InputError(kWhere, fmt::format("'{}' needs {}", command, what), expected, "none");
+  };
+  need("synth", line.config, "a shape", "--config CONFIG.json");
+  need("synth", line.subject, "a folder", "a folder to write the checkpoint to");
+  need("scales", line.subject, "a result", "a result file of 'fp8cal run'");
+  need("scales", line.policy, "a policy", "--policy amax, percentile:P, mse or kl");
+  need("scales", line.out, "a file to write", "--out NEW_RESULT");
+  need("export", line.subject, "a result", "a result file of 'fp8cal run' or 'fp8cal scales'");
+  need("export", line.model, "the model", "--model FOLDER, which the result was made from");
+  need("export", line.out, "a folder to write", "--out FOLDER");
 }
 
 constexpr const char* kOverview =
@@ -74,6 +129,13 @@ constexpr const char* kOverview =
   fp8cal run JOB [--key value ...]             calibrate, derive scales, measure perplexity in BF16
                                                and FP8, write one auditable result file
   fp8cal plan JOB [--ranks N] [--key value ...]  who would do what, and how much memory it takes
+  fp8cal scales RESULT --policy POLICY [--recipe NAME,...] [--kv NAME,...] --out NEW_RESULT
+                                               scales by another policy from the distributions of a
+                                               result, in seconds, without model or GPU
+  fp8cal export RESULT --model FOLDER --out FOLDER [--recipe NAME] [--format compressed-tensors|modelopt]
+                       [--force]               an FP8 checkpoint with the scales of a result, as
+                                               vLLM, SGLang and TensorRT-LLM load it; a job with
+                                               that folder as model.path evaluates it
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
@@ -86,7 +148,7 @@ constexpr const char* kOverview =
 On several ranks: mpirun -n N fp8cal run JOB. The content of the result does not depend on N.
 Every key of a job file is also an option: --calibration.samples 128.
 
-Exit codes: 0 done; 1 failed; 2 bad usage or input.
+Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 a quality gate failed.
 )";
 
 constexpr const char* kJobHelp =
@@ -132,10 +194,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     if (!argument.starts_with("--")) {
       throw InputError(kWhere, "unknown option", "'--section.key value'", "'" + argument + "'");
     }
-    if (line.command == "bench" && argument == "--json") {
-      line.json = true;
-      continue;
-    }
+    if (store_flag(line, argument)) continue;
     const std::size_t equals = argument.find('=');
     if (equals != std::string::npos) {
       store_option(line, argument.substr(2, equals - 2), argument.substr(equals + 1));

@@ -11,14 +11,22 @@ namespace fp8cal {
 
 /// A parsed command line.
 struct CommandLine {
-  std::string command;         ///< "run", "plan", "bench", "synth", "help" or "version"
-  std::string subject;         ///< job file, folder, or what to help with; may be empty
+  std::string command;         ///< "run", "plan", "scales", ...
+  std::string subject;         ///< job file, result, folder, or what to help with; may be empty
   std::vector<JobOption> job;  ///< --section.key value
   std::optional<int> ranks;    ///< plan --ranks N
   bool json = false;           ///< bench --json
   std::string config;          ///< synth --config FILE
   std::uint64_t seed = 0;      ///< synth --seed N
-  std::string text;            ///< as it was typed, for the record
+  std::string out;             ///< scales, export --out
+  std::string policy;          ///< scales --policy
+  std::vector<std::string> recipes;  ///< scales --recipe, with --kv; empty: those of the result
+  std::vector<std::string> kv;       ///< scales --kv
+  std::string model;                 ///< export --model
+  std::string format = "compressed-tensors";  ///< export --format
+  std::string recipe;                         ///< export --recipe; empty: the result's first
+  bool force = false;                         ///< export --force
+  std::string text;                           ///< as it was typed, for the record
 };
 
 /// Throws InputError naming what was not understood and the nearest that would be.

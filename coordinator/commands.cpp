@@ -11,12 +11,22 @@
 #include <thread>
 
 #include "coordinator/bench.hpp"
+#include "coordinator/diagnostics_text.hpp"
+#include "coordinator/export.hpp"
+#include "coordinator/export_folder.hpp"
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
 #include "coordinator/progress.hpp"
 #include "coordinator/provenance.hpp"
+#include "coordinator/quality_gates.hpp"
+#include "coordinator/rescale.hpp"
 #include "coordinator/summary.hpp"
 #include "coordinator/synthetic_checkpoint.hpp"
+#include "coordinator/version.hpp"
+#include "jobs/atomic_file.hpp"
+#include "jobs/recipe.hpp"
+#include "jobs/result_writer.hpp"
+#include "jobs/scale_policy.hpp"
 #include "sharding/agreement.hpp"
 #include "sharding/mpi_check.hpp"
 
@@ -52,10 +62,33 @@ int fail_alone(const Control& control, ExitCode code, const std::string& text) {
   std::abort();
 }
 
+/// The recipe that a result names first.
+std::string first_recipe(const Result& result) {
+  const auto named = result.job.find("scales.recipe");
+  if (named != result.job.end()) {
+    const auto* recipes = std::get_if<std::vector<std::string>>(&named->second);
+    if (recipes != nullptr && !recipes->empty()) return recipes->front();
+  }
+  return result.scales.empty() ? "" : result.scales.begin()->first;
+}
+
+ExportRequest checkpoint_request(const Job& job) {
+  return {.model = job.model.path,
+          .out = job.output.checkpoint,
+          .format = parse_checkpoint_format(job.output.checkpoint_format),
+          .recipe = job.output.checkpoint_recipe};
+}
+
 void run(const CommandLine& line, const Control& control) {
   Job job;
-  run_agreed(control, [&] { job = read_job(line.subject, line.job); });
+  run_agreed(control, [&] { job = fit_to_model(read_job(line.subject, line.job)); });
   const bool speaks = control.rank() == 0;
+  run_agreed(control, [&] {
+    if (!speaks || job.output.checkpoint.empty()) return;
+    const ExportRequest request = checkpoint_request(job);
+    check_expressible(request.format, find_recipe(request.recipe));
+    prepare_export_folder(request.model, request.out, request.force);
+  });
   const auto progress =
       make_progress(speaks ? resolve_progress(job.runtime.progress) : ProgressKind::none);
   if (speaks) {
@@ -63,19 +96,30 @@ void run(const CommandLine& line, const Control& control) {
   }
   const Outcome outcome = run_job(job, line.text, control, MPI_COMM_WORLD, *progress);
   if (speaks) fmt::print("{}", summarize(job, outcome));
+  std::fflush(stdout);
+  if (!job.output.checkpoint.empty()) {
+    export_checkpoint(checkpoint_request(job), outcome.result, outcome.digest,
+                      threads_per_rank(control), control, *progress);
+    if (speaks) fmt::print("checkpoint {}\n", job.output.checkpoint);
+  }
+  run_agreed(control, [&] {
+    if (!speaks) return;
+    const std::string failed = failed_gates(job, outcome.result);
+    if (!failed.empty()) throw Error(ExitCode::gate_failed, failed);
+  });
 }
 
 void plan(const CommandLine& line, const Control& control) {
   Job job;
-  run_agreed(control, [&] { job = read_job(line.subject, line.job); });
+  run_agreed(control, [&] { job = fit_to_model(read_job(line.subject, line.job)); });
   const Inputs inputs = read_inputs(job, control);
   run_agreed(control, [&] {
     // Ranks that are only thought of are thought of on this host.
     const Device device =
         planned_device(job, control, line.ranks.value_or(control.ranks_on_host()));
     open_checkpoint(job, inputs.config);
-    const Plan plan = make_plan(inputs.config, inputs.workload(job.runtime.microbatch),
-                                job.partition.mode, line.ranks.value_or(control.size()), device);
+    const Plan plan = make_plan(inputs.config, inputs.workload(job), job.partition.mode,
+                                line.ranks.value_or(control.size()), device);
     if (control.rank() == 0) fmt::print("{}", describe_plan(plan, inputs.config, device.budget));
   });
 }
@@ -89,13 +133,60 @@ std::vector<JobOption> without_result(std::vector<JobOption> options) {
 
 void bench(const CommandLine& line, const Control& control) {
   Job job;
-  run_agreed(control, [&] { job = read_job(line.subject, without_result(line.job)); });
+  run_agreed(control, [&] {
+    job = fit_to_model(read_job(line.subject, without_result(line.job)));
+    if (!job.calibration.dataset.empty()) return;
+    throw InputError("model.path", "nothing to compare with", "a model in BF16",
+                     "a checkpoint that is FP8 already");
+  });
   const bool speaks = control.rank() == 0;
   const auto progress =
       make_progress(speaks ? resolve_progress(job.runtime.progress) : ProgressKind::none);
   const BenchReport report = run_bench(job, control, MPI_COMM_WORLD, *progress);
   if (!speaks) return;
   fmt::print("{}", line.json ? bench_json(report) + "\n" : bench_text(report));
+}
+
+void scales(const CommandLine& line, const Control& control) {
+  run_agreed(control, [&] {
+    if (control.rank() != 0) return;  // the work of seconds
+    parse_scale_policy(line.policy);
+    std::vector<std::string> recipes = line.recipes;
+    if (!line.kv.empty()) {
+      if (recipes.empty()) {
+        throw InputError("command line", "--kv without recipes to add it to", "--recipe NAME,...",
+                         "none");
+      }
+      recipes = combine(recipes, line.kv);
+    }
+    for (const std::string& name : recipes) find_recipe(name);
+    check_writable(line.out);
+    Result result = rescale(read_result(line.subject), line.policy, recipes,
+                            threads_per_rank(control), line.subject);
+    result.provenance["scales_command_line"] = line.text;
+    result.provenance["scales_version"] = version_text();
+    const std::string digest = write_result(result, line.out);
+    fmt::print("{}\ncontent digest {}\nresult {}\n", describe_diagnostics(result), digest,
+               line.out);
+  });
+}
+
+void export_result(const CommandLine& line, const Control& control) {
+  StoredResult stored;
+  ExportRequest request = {
+      .model = line.model, .out = line.out, .recipe = line.recipe, .force = line.force};
+  run_agreed(control, [&] {
+    request.format = parse_checkpoint_format(line.format);
+    if (control.rank() != 0) return;
+    stored = read_result(line.subject);
+    if (request.recipe.empty()) request.recipe = first_recipe(stored.result);
+  });
+  request.recipe = control.broadcast(request.recipe);
+  const auto progress =
+      make_progress(control.rank() == 0 ? resolve_progress("auto") : ProgressKind::none);
+  export_checkpoint(request, stored.result, stored.digest, threads_per_rank(control), control,
+                    *progress);
+  if (control.rank() == 0) fmt::print("{} {}\n", request.recipe, line.out);
 }
 
 void synth(const CommandLine& line, const Control& control) {
@@ -112,6 +203,8 @@ int run_on_ranks(const CommandLine& line) {
   try {
     if (line.command == "run") run(line, control);
     if (line.command == "plan") plan(line, control);
+    if (line.command == "scales") scales(line, control);
+    if (line.command == "export") export_result(line, control);
     if (line.command == "bench") bench(line, control);
     if (line.command == "synth") synth(line, control);
     return static_cast<int>(ExitCode::done);

@@ -15,8 +15,9 @@ constexpr std::size_t kRows = 256;
 std::vector<ProductKind> kinds_of(const Job& job) {
   std::vector<ProductKind> kinds = {ProductKind::bf16};
   for (const std::string& name : job.scales.recipes) {
-    const Recipe& recipe = find_recipe(name);
-    const bool vectors = recipe.weight_per_channel || recipe.input_per_token;
+    const Recipe recipe = find_recipe(name);
+    if (recipe.input == Recipe::Input::bf16) continue;
+    const bool vectors = recipe.weight_per_channel || recipe.input == Recipe::Input::per_token;
     kinds.push_back(vectors ? ProductKind::fp8_vector : ProductKind::fp8_scalar);
   }
   return kinds;

@@ -7,30 +7,37 @@
 
 #include "jobs/dataset.hpp"
 #include "jobs/error.hpp"
+#include "jobs/recipe.hpp"
 #include "jobs/sampling.hpp"
 #include "jobs/tokenizer.hpp"
 #include "sharding/agreement.hpp"
+#include "worker/shard_loader.hpp"
 
 namespace fp8cal {
 namespace {
 
 void read_on_rank_0(const Job& job, Inputs& inputs) {
-  const Dataset calibration = read_dataset({job.calibration.dataset, job.calibration.fields});
+  std::optional<Dataset> calibration;
+  if (!inputs.config.stored_recipe) {
+    calibration = read_dataset({job.calibration.dataset, job.calibration.fields});
+  }
   const Dataset evaluation = read_dataset({job.evaluation.dataset, job.evaluation.fields});
   std::optional<Tokenizer> tokenizer;
-  if (!calibration.tokenized || !evaluation.tokenized) {
+  if ((calibration && !calibration->tokenized) || !evaluation.tokenized) {
     tokenizer = Tokenizer::load(std::filesystem::path(job.model.path) / "tokenizer.json");
     inputs.tokenizer_sha256 = tokenizer->sha256();
   }
   const Tokenizer* tokens = tokenizer ? &*tokenizer : nullptr;
 
-  const auto calibration_ids = calibration_stream(calibration, tokens);
-  check_token_ids(calibration_ids, inputs.config.vocab_size, job.calibration.dataset);
-  DrawnWindows drawn =
-      draw_windows(calibration_ids, job.calibration.sequence_length, job.calibration.samples,
-                   job.calibration.seed, job.calibration.dataset);
-  inputs.calibration = std::move(drawn.windows);
-  inputs.sample_ids = std::move(drawn.sample_ids);
+  if (calibration) {
+    const auto calibration_ids = calibration_stream(*calibration, tokens);
+    check_token_ids(calibration_ids, inputs.config.vocab_size, job.calibration.dataset);
+    DrawnWindows drawn =
+        draw_windows(calibration_ids, job.calibration.sequence_length, job.calibration.samples,
+                     job.calibration.seed, job.calibration.dataset);
+    inputs.calibration = std::move(drawn.windows);
+    inputs.sample_ids = std::move(drawn.sample_ids);
+  }
 
   const auto evaluation_ids = evaluation_stream(evaluation, tokens);
   check_token_ids(evaluation_ids, inputs.config.vocab_size, job.evaluation.dataset);
@@ -54,17 +61,24 @@ void broadcast(const Control& control, std::vector<std::uint32_t>& values) {
 
 }  // namespace
 
-Workload Inputs::workload(std::optional<std::size_t> microbatch) const {
+Workload Inputs::workload(const Job& job) const {
+  std::size_t copy_bytes = 1;
+  for (const std::string& recipe : job.scales.recipes) {
+    if (find_recipe(recipe).input == Recipe::Input::bf16) copy_bytes = 2;
+  }
+  if (config.stored_recipe && copy_bytes == 1) copy_bytes = 0;
   return {.calibration_sequences = calibration.windows(),
           .calibration_length = calibration.sequence_length,
           .evaluation_windows = evaluation.windows(),
           .evaluation_length = evaluation.sequence_length,
-          .microbatch = microbatch.value_or(0)};
+          .microbatch = job.runtime.microbatch.value_or(0),
+          .compares = job.evaluation.compare,
+          .copy_bytes = copy_bytes};
 }
 
 Checkpoint open_checkpoint(const Job& job, const ModelConfig& config) {
   Checkpoint checkpoint = Checkpoint::open(job.model.path);
-  const auto expect = [&](const WeightShard& shard) { checkpoint.expect(shard.name, shard.shape); };
+  const auto expect = [&](const WeightShard& shard) { expect_shard(checkpoint, shard); };
   expect(embedding_shard(config, 1, 0));
   for (std::size_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     for (const WeightShard& shard : layer_shards(config, layer, 1, 0)) expect(shard);
@@ -74,17 +88,41 @@ Checkpoint open_checkpoint(const Job& job, const ModelConfig& config) {
   return checkpoint;
 }
 
+Job fit_to_model(Job job) {
+  const ModelConfig config = read_model_config(job.model.path);
+  if (!config.stored_recipe) {
+    if (!job.calibration.dataset.empty()) return job;
+    throw InputError("calibration.dataset", "missing key", "FILE, for a model in BF16", "nothing");
+  }
+  const auto refuse = [&](const char* key, bool given) {
+    if (!given) return;
+    throw InputError(key, "needs the BF16 weights", "a model in BF16",
+                     "a checkpoint that is " + config.stored_recipe->name + " already");
+  };
+  refuse("evaluation.max_delta_ppl", job.evaluation.max_delta_ppl.has_value());
+  refuse("evaluation.max_kl", job.evaluation.max_kl.has_value());
+  refuse("output.checkpoint", !job.output.checkpoint.empty());
+  job.calibration = {};
+  job.scales = {.recipes = {config.stored_recipe->name}, .policy = {}};
+  job.evaluation.compare = false;
+  return job;
+}
+
 Inputs read_inputs(const Job& job, const Control& control) {
   Inputs inputs;
   run_agreed(control, [&] {
     inputs.config = read_model_config(job.model.path);
-    check_length("calibration.sequence_length", job.calibration.sequence_length, inputs.config);
+    if (!inputs.config.stored_recipe) {
+      check_length("calibration.sequence_length", job.calibration.sequence_length, inputs.config);
+    }
     check_length("evaluation.sequence_length", job.evaluation.sequence_length, inputs.config);
     if (control.rank() == 0) read_on_rank_0(job, inputs);
   });
   broadcast(control, inputs.calibration.tokens);
   broadcast(control, inputs.evaluation.tokens);
-  inputs.calibration.sequence_length = job.calibration.sequence_length;
+  if (!inputs.config.stored_recipe) {
+    inputs.calibration.sequence_length = job.calibration.sequence_length;
+  }
   inputs.evaluation.sequence_length = job.evaluation.sequence_length;
   return inputs;
 }

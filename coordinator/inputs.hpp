@@ -20,8 +20,13 @@ struct Inputs {
   std::vector<std::uint32_t> sample_ids;
   std::string tokenizer_sha256;  ///< empty where both datasets hold token ids
 
-  Workload workload(std::optional<std::size_t> microbatch) const;
+  Workload workload(const Job& job) const;
 };
+
+/// The job as its model can run it: nothing but an evaluation where the checkpoint is FP8 already.
+/// Throws InputError where a BF16 model has no calibration.dataset, and where an FP8 one is asked
+/// for what needs its BF16 weights (quality gates, a checkpoint).
+Job fit_to_model(Job job);
 
 /// Rank 0 tokenizes the datasets and draws the sequences; every rank reads the model's config and
 /// gets the windows. Throws AgreedError. Collective.

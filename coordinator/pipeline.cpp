@@ -4,118 +4,129 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <optional>
 
+#include "coordinator/bootstrap.hpp"
+#include "coordinator/collect.hpp"
 #include "coordinator/preparation.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/result_builder.hpp"
 #include "coordinator/scale_policy.hpp"
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
+#include "jobs/recipe.hpp"
 #include "jobs/result_writer.hpp"
 #include "sharding/agreement.hpp"
 #include "worker/shard_worker.hpp"
+#include "worker/stored_scales.hpp"
 
 namespace fp8cal {
 namespace {
 
-/// What perplexity is measured for.
-std::vector<std::string> variants_of(const Job& job) {
-  std::vector<std::string> variants = {"bf16"};
-  variants.insert(variants.end(), job.scales.recipes.begin(), job.scales.recipes.end());
-  return variants;
-}
+/// A job on its way through the chunks of a rank.
+struct Computation {
+  ShardWorker& worker;
+  const Job& job;
+  const ModelConfig& config;
+  const RankPlan& rank;
+  const Control& control;
 
-/// Throws where a log-likelihood of this rank's windows is infinite or NaN. nll: [windows,
-/// predictions], or empty.
-void check_finite(const std::string& variant, const std::vector<float>& nll, const RankPlan& rank) {
-  for (std::size_t i = 0; i < nll.size(); ++i) {
-    if (std::isfinite(nll[i])) continue;
-    const std::size_t predictions = nll.size() / rank.evaluation.count;
+  /// What perplexity is measured for.
+  std::vector<std::string> variants() const {
+    std::vector<std::string> all = job.scales.recipes;
+    if (!config.stored_recipe) all.insert(all.begin(), "bf16");
+    return all;
+  }
+};
+
+/// Throws where a score of this rank's windows is infinite or NaN. scores: [windows, predictions],
+/// or empty.
+void check_finite(const std::string& variant, const char* what, const std::vector<float>& scores,
+                  const RankPlan& rank) {
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (std::isfinite(scores[i])) continue;
+    const std::size_t predictions = scores.size() / rank.evaluation.count;
     throw Error(ExitCode::failed,
-                fmt::format("{}: evaluation window {}: token {}: expected a finite log-likelihood, "
-                            "found {}",
-                            variant, rank.evaluation.first + i / predictions, i % predictions,
-                            std::fabs(nll[i])));
+                fmt::format("{}: evaluation window {}: token {}: expected a finite {}, found {}",
+                            variant, rank.evaluation.first + i / predictions, i % predictions, what,
+                            std::fabs(scores[i])));
   }
 }
 
-/// The job's work on this rank, chunk by chunk. Returns this rank's layers.
-std::vector<LayerStatistics> compute(ShardWorker& worker, const Job& job, const RankPlan& rank,
-                                     const Control& control) {
-  const ScalePolicy policy = parse_scale_policy(job.scales.policy);
+void check_scores(const Computation& run) {
+  run_agreed(run.control, [&] {
+    for (const std::string& variant : run.variants()) {
+      const VariantScores& scores = run.worker.scores(variant);
+      check_finite(variant, "log-likelihood", scores.nll, run.rank);
+      check_finite(variant, "KL divergence", scores.kl, run.rank);
+    }
+  });
+}
+
+/// Calibrates, and evaluates in BF16 and in every recipe. Returns this rank's layers.
+std::vector<LayerStatistics> calibrate_and_evaluate(const Computation& run) {
+  const ScalePolicy policy = parse_scale_policy(run.job.scales.policy);
   std::vector<LayerStatistics> layers;
-  for (std::size_t chunk = 0; chunk < worker.chunks(); ++chunk) {
-    run_agreed(control, [&] { worker.load(chunk); });
-    std::vector<LayerStatistics> statistics = worker.calibrate();
-    run_agreed(control, [&] {
+  for (std::size_t chunk = 0; chunk < run.worker.chunks(); ++chunk) {
+    run_agreed(run.control, [&] { run.worker.load(chunk); });
+    std::vector<LayerStatistics> statistics = run.worker.calibrate();
+    run_agreed(run.control, [&] {
       for (const LayerStatistics& one : statistics) check_finite(one);
     });
-    worker.evaluate_bf16();
-    for (const std::string& name : job.scales.recipes) {
-      worker.evaluate(name, derive_scales(find_recipe(name), policy, statistics));
+    run.worker.evaluate_bf16();
+    for (const std::string& name : run.job.scales.recipes) {
+      const Recipe recipe = find_recipe(name);
+      run.worker.evaluate(
+          recipe, derive_scales(recipe, policy, run.config.num_key_value_heads, statistics));
     }
-    run_agreed(control, [&] {
-      for (const std::string& variant : variants_of(job)) {
-        check_finite(variant, worker.nll(variant), rank);
-      }
-    });
+    check_scores(run);
     std::move(statistics.begin(), statistics.end(), std::back_inserter(layers));
   }
   return layers;
 }
 
-/// On rank 0: the statistics and scales of all layers. One rank of each stage has them.
-void collect_layers(const std::vector<LayerStatistics>& own, const RankPlan& rank, const Job& job,
-                    const Control& control, Result& result) {
-  const ScalePolicy policy = parse_scale_policy(job.scales.policy);
-  std::string bytes;
-  if (rank.share == 0 && rank.slice == 0) {
-    for (const LayerStatistics& one : own) bytes += pack_statistics(one);
-  }
-  for (const std::string& from : control.gather(bytes)) {
-    for (Unpacker layers(from); !layers.done();) {
-      const LayerStatistics one = unpack_statistics(layers);
-      add_statistics(result, one);
-      for (const std::string& name : job.scales.recipes) {
-        add_scales(result, name, one.layer, derive_scales(find_recipe(name), policy, one));
-      }
-    }
+/// Evaluates a checkpoint that is FP8 already, by its own scales: one a layer of the model.
+void evaluate_stored(const Computation& run, const std::vector<LayerScales>& scales) {
+  for (std::size_t chunk = 0; chunk < run.worker.chunks(); ++chunk) {
+    run_agreed(run.control, [&] { run.worker.load(chunk); });
+    const Range layers = run.worker.loaded_layers();
+    const auto first = scales.begin() + static_cast<std::ptrdiff_t>(layers.first);
+    run.worker.evaluate(*run.config.stored_recipe,
+                        {first, first + static_cast<std::ptrdiff_t>(layers.count)});
+    check_scores(run);
   }
 }
 
-/// On rank 0: the NLLs of all windows. Ranks follow one another in the order of their windows.
-void collect_perplexity(ShardWorker& worker, const Job& job, const Control& control,
-                        Result& result) {
-  for (const std::string& variant : variants_of(job)) {
-    const std::vector<float>& own = worker.nll(variant);
-    Perplexity perplexity;
-    perplexity.windows = result.evaluation.windows();
-    perplexity.predictions = result.evaluation.sequence_length - 1;
-    for (const std::string& from :
-         control.gather({reinterpret_cast<const char*>(own.data()), own.size() * sizeof(float)})) {
-      const std::size_t before = perplexity.nll.size();
-      perplexity.nll.resize(before + from.size() / sizeof(float));
-      std::memcpy(perplexity.nll.data() + before, from.data(), from.size());
-    }
-    result.perplexity[variant] = std::move(perplexity);
+/// How far each recipe's perplexity is from that of BF16.
+void add_differences(const Job& job, Result& result) {
+  if (!result.perplexity.contains("bf16")) return;
+  for (const std::string& recipe : job.scales.recipes) {
+    const auto difference = perplexity_difference(
+        result.perplexity.at("bf16"), result.perplexity.at(recipe), job.calibration.seed);
+    if (difference) result.differences[recipe] = *difference;
   }
 }
 
-/// On rank 0: the digest of all weights, from the leaves that every rank hashed.
-std::string collect_weights_digest(const ShardWorker& worker, const Control& control) {
-  WeightLeaves leaves;
-  for (const std::string& from : control.gather(pack_leaves(worker.leaves()))) {
-    unpack_leaves(from, leaves);
+/// Everything that the ranks compute; complete on rank 0.
+void compute(const Computation& run, const Checkpoint& checkpoint, Result& result) {
+  if (run.config.stored_recipe) {
+    std::vector<LayerScales> scales;
+    run_agreed(run.control, [&] { scales = stored_scales(checkpoint, run.config); });
+    evaluate_stored(run, scales);
+    for (std::size_t layer = 0; layer < scales.size(); ++layer) {
+      add_scales(result, run.config.stored_recipe->name, layer, scales[layer]);
+    }
+  } else {
+    collect_layers(calibrate_and_evaluate(run), run.rank, run.job, run.config, run.control, result);
   }
-  return control.rank() == 0 ? weights_digest(leaves) : "";
+  collect_perplexity(run.worker, run.variants(), run.control, result);
 }
 
 }  // namespace
 
 std::vector<std::string> protocol_warnings(const Job& job) {
   std::vector<std::string> warnings;
+  if (job.calibration.dataset.empty()) return warnings;  // of an FP8 checkpoint, only evaluated
   const std::size_t samples = job.calibration.samples;
   if (samples < 32) {
     warnings.push_back(fmt::format(
@@ -145,7 +156,6 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
 
   std::optional<ShardWorker> worker;
   run_agreed(control, [&] { worker.emplace(ready.context(*ready.backend, progress)); });
-  const std::vector<LayerStatistics> layers = compute(*worker, job, ready.rank_plan(), control);
 
   Outcome outcome;
   outcome.plan = ready.plan;
@@ -153,14 +163,15 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
   result.calibration = ready.inputs.calibration;
   result.evaluation = ready.inputs.evaluation;
   result.sample_ids = ready.inputs.sample_ids;
-  collect_layers(layers, ready.rank_plan(), job, control, result);
-  collect_perplexity(*worker, job, control, result);
+  compute({*worker, job, ready.inputs.config, ready.rank_plan(), control}, *ready.checkpoint,
+          result);
   const std::string weights_digest = collect_weights_digest(*worker, control);
   facts.peak_memory = static_cast<std::uint64_t>(
       control.max(static_cast<std::int64_t>(ready.backend->peak_memory_bytes())));
   outcome.peak_memory = facts.peak_memory;
   run_agreed(control, [&] {
     if (control.rank() != 0) return;
+    add_differences(job, result);
     result.job =
         describe_job(job, ready.inputs, *ready.backend, ready.checkpoint->format(), weights_digest);
     result.provenance = make_provenance(job, ready.plan, facts);

@@ -43,8 +43,8 @@ Preparation::Preparation(const Job& job, const Control& control, MPI_Comm world)
   Device device = device_of(job, *backend, control.ranks_on_host());
   device.budget = smallest(device.budget, control);  // every rank makes the same plan
   run_agreed(control, [&] {
-    plan = make_plan(inputs.config, inputs.workload(job.runtime.microbatch), job.partition.mode,
-                     control.size(), device);
+    plan =
+        make_plan(inputs.config, inputs.workload(job), job.partition.mode, control.size(), device);
     backend->limit_memory(device.budget - plan.memory.runtime);
     checkpoint = open_checkpoint(job, inputs.config);
     gemm_check = check_gemms(*backend, inputs.config, job);

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/model_attributes.hpp"
+#include "coordinator/tensor_diagnostics.hpp"
+#include "jobs/error.hpp"
 #include "jobs/sha256.hpp"
 #include "sharding/weight_shards.hpp"
 
@@ -12,28 +15,10 @@ std::string tokens_sha256(const TokenWindows& windows) {
   return to_hex(sha256(std::as_bytes(std::span(windows.tokens))));
 }
 
-void add_config(Attributes& job, const ModelConfig& config) {
-  const auto whole = [&](const char* name, std::size_t value) {
-    job[std::string("model.") + name] = static_cast<std::int64_t>(value);
-  };
-  whole("vocab_size", config.vocab_size);
-  whole("hidden_size", config.hidden_size);
-  whole("intermediate_size", config.intermediate_size);
-  whole("num_hidden_layers", config.num_hidden_layers);
-  whole("num_attention_heads", config.num_attention_heads);
-  whole("num_key_value_heads", config.num_key_value_heads);
-  whole("head_dim", config.head_dim);
-  whole("tie_word_embeddings", config.tie_word_embeddings ? 1 : 0);
-  job["model.rms_norm_eps"] = config.rms_norm_eps;
-  job["model.rope_theta"] = config.rope_theta;
-  job["model.rope_type"] = config.rope_scaling ? "llama3" : "default";
-  if (!config.rope_scaling) return;
-  job["model.rope_scaling.factor"] = config.rope_scaling->factor;
-  job["model.rope_scaling.low_freq_factor"] = config.rope_scaling->low_freq_factor;
-  job["model.rope_scaling.high_freq_factor"] = config.rope_scaling->high_freq_factor;
-  job["model.rope_scaling.original_max_position_embeddings"] =
-      config.rope_scaling->original_max_position_embeddings;
-}
+/// The module under whose name a site's distribution is kept.
+constexpr const char* kSiteModules[kSites] = {"self_attn.q_proj", "self_attn.o_proj",
+                                              "mlp.gate_proj",    "mlp.down_proj",
+                                              "self_attn.k",      "self_attn.v"};
 
 }  // namespace
 
@@ -44,30 +29,30 @@ Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& bac
       {"weights_format", weights_format},
       {"weights_digest", weights_digest},
       {"tokenizer_sha256", inputs.tokenizer_sha256},
-      {"calibration_tokens_sha256", tokens_sha256(inputs.calibration)},
       {"evaluation_tokens_sha256", tokens_sha256(inputs.evaluation)},
-      {"calibration.samples", static_cast<std::int64_t>(inputs.calibration.windows())},
-      {"calibration.sequence_length",
-       static_cast<std::int64_t>(inputs.calibration.sequence_length)},
-      {"calibration.seed", static_cast<std::int64_t>(job.calibration.seed)},
       {"scales.recipe", job.scales.recipes},
-      {"scales.policy", job.scales.policy},
       {"evaluation.windows", static_cast<std::int64_t>(inputs.evaluation.windows())},
       {"evaluation.sequence_length", static_cast<std::int64_t>(inputs.evaluation.sequence_length)},
+      {"evaluation.compare", job.evaluation.compare ? "yes" : "no"},
   };
+  if (!inputs.config.stored_recipe) {
+    all["calibration_tokens_sha256"] = tokens_sha256(inputs.calibration);
+    all["calibration.samples"] = static_cast<std::int64_t>(inputs.calibration.windows());
+    all["calibration.sequence_length"] =
+        static_cast<std::int64_t>(inputs.calibration.sequence_length);
+    all["calibration.seed"] = static_cast<std::int64_t>(job.calibration.seed);
+    all["scales.policy"] = job.scales.policy;
+  }
   // Absent where they are native, as in every result from before there was another way.
   if (backend.fp8_products() == Fp8Products::dequantized) all["fp8_products"] = "dequantized";
-  add_config(all, inputs.config);
+  all.merge(model_attributes(inputs.config));
   return all;
 }
 
 void add_statistics(Result& result, const LayerStatistics& statistics) {
   const auto name = [&](const char* rest) { return layer_module(statistics.layer, rest); };
-  static constexpr const char* kModules[kSites] = {"self_attn.q_proj", "self_attn.o_proj",
-                                                   "mlp.gate_proj",    "mlp.down_proj",
-                                                   "self_attn.k",      "self_attn.v"};
   for (std::size_t s = 0; s < kSites; ++s) {
-    result.activations[name(kModules[s])] = statistics.activations[s];
+    result.activations[name(kSiteModules[s])] = statistics.activations[s];
   }
   // Modules that read one input: stored once.
   result.activation_aliases[name("self_attn.k_proj")] = name("self_attn.q_proj");
@@ -78,10 +63,49 @@ void add_statistics(Result& result, const LayerStatistics& statistics) {
   }
 }
 
+LayerStatistics layer_statistics(const Result& result, std::size_t layer,
+                                 const std::string& where) {
+  const auto find = [&](const auto& all, const char* group, const std::string& module) {
+    const auto found = all.find(layer_module(layer, module));
+    if (found != all.end()) return found->second;
+    throw InputError(where, group, layer_module(layer, module), "none of that name");
+  };
+  LayerStatistics statistics;
+  statistics.layer = layer;
+  for (std::size_t s = 0; s < kSites; ++s) {
+    statistics.activations[s] = find(result.activations, "/activations", kSiteModules[s]);
+  }
+  for (std::size_t m = 0; m < kLinearModules; ++m) {
+    statistics.weights[m] = find(result.weights, "/weights", linear_modules()[m]);
+  }
+  return statistics;
+}
+
+void add_diagnostics(Result& result, const Recipe& recipe, const LayerStatistics& statistics,
+                     const LayerScales& scales) {
+  const auto add = [&](Site site, float scale, Fp8Format format) {
+    const std::size_t s = static_cast<std::size_t>(site);
+    const Distribution distribution(statistics.activations[s].histogram);
+    result.diagnostics[recipe.name][layer_module(statistics.layer, kSiteModules[s])] =
+        quantization_error(distribution, scale, format);
+  };
+  for (const LinearModule module :
+       {LinearModule::q, LinearModule::o, LinearModule::gate, LinearModule::down}) {
+    const std::vector<float>& scale = scales.linear[static_cast<std::size_t>(module)].input_scale;
+    if (!scale.empty()) add(input_site(module), scale.front(), Fp8Format::e4m3);
+  }
+  if (!recipe.kv || recipe.kv->per_head) return;  // of one head only the amax is known
+  add(Site::key, scales.attention.k_scale.front(), recipe.kv->format);
+  add(Site::value, scales.attention.v_scale.front(), recipe.kv->format);
+}
+
 void add_scales(Result& result, const std::string& recipe, std::size_t layer,
                 const LayerScales& scales) {
   for (std::size_t m = 0; m < kLinearModules; ++m) {
-    result.scales[recipe][layer_module(layer, linear_modules()[m])] = scales[m];
+    result.scales[recipe][layer_module(layer, linear_modules()[m])] = scales.linear[m];
+  }
+  if (scales.attention != ModuleScales{}) {
+    result.scales[recipe][layer_module(layer, kAttentionModule)] = scales.attention;
   }
 }
 

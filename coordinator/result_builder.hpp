@@ -4,6 +4,7 @@
 
 #include "coordinator/inputs.hpp"
 #include "jobs/job.hpp"
+#include "jobs/recipe.hpp"
 #include "kernels/backend.hpp"
 #include "worker/layer_statistics.hpp"
 #include "worker/quantized_layer.hpp"
@@ -20,6 +21,14 @@ Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& bac
 
 /// Adds one layer's distributions under the names of the modules that read them.
 void add_statistics(Result& result, const LayerStatistics& statistics);
+
+/// The same back, without the maxima of sequences. Throws InputError naming `where` for a module
+/// that the result does not have.
+LayerStatistics layer_statistics(const Result& result, std::size_t layer, const std::string& where);
+
+/// Adds what the static scales of `recipe` do to the tensors that it quantizes.
+void add_diagnostics(Result& result, const Recipe& recipe, const LayerStatistics& statistics,
+                     const LayerScales& scales);
 
 void add_scales(Result& result, const std::string& recipe, std::size_t layer,
                 const LayerScales& scales);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "coordinator/diagnostics_text.hpp"
 #include "coordinator/outliers.hpp"
 #include "coordinator/verdict.hpp"
 #include "jobs/byte_size.hpp"
@@ -17,32 +18,60 @@ std::string run_text(Range range) {
   return range.count == 0 ? "none" : fmt::format("{}-{}", range.first, range.end() - 1);
 }
 
+/// A row a variant; without BF16 there is nothing to compare with.
+std::string perplexity_table(const Job& job, const Result& result) {
+  const auto bf16 = result.perplexity.find("bf16");
+  std::string text = fmt::format("\n{:<28} {:>10}", "variant", "perplexity");
+  if (bf16 == result.perplexity.end()) {
+    text += "\n";
+    for (const auto& [variant, own] : result.perplexity) {
+      text += fmt::format("{:<28} {:>10.4f}\n", variant, own.ppl());
+    }
+    return text;
+  }
+  text += fmt::format(" {:>10}  {:<20} {:>8} {:>7}  {}\n", "difference", "95 % interval", "mean KL",
+                      "top-1", "verdict");
+  text += fmt::format("{:<28} {:>10.4f}\n", "bf16", bf16->second.ppl());
+  for (const std::string& recipe : job.scales.recipes) {
+    const Perplexity& own = result.perplexity.at(recipe);
+    const double difference = own.ppl() - bf16->second.ppl();
+    const auto range = result.differences.find(recipe);
+    const bool compared = !own.kl.empty();
+    text += fmt::format(
+        "{:<28} {:>10.4f} {:>+10.4f}  {:<20} {:>8} {:>7}  {}\n", recipe, own.ppl(), difference,
+        range == result.differences.end()
+            ? "one window only"
+            : fmt::format("{:+.4f} to {:+.4f}", range->second.low, range->second.high),
+        compared ? fmt::format("{:.5f}", own.mean_kl()) : "-",
+        compared ? fmt::format("{:.2f} %", 100 * own.top1_agreement()) : "-", verdict(difference));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string summarize(const Job& job, const Outcome& outcome) {
   const Result& result = outcome.result;
-  const double bf16 = result.perplexity.at("bf16").ppl();
-  std::string text =
-      fmt::format("\n{:<14} {:>12} {:>12}  {}\n", "variant", "perplexity", "difference", "verdict");
-  text += fmt::format("{:<14} {:>12.4f}\n", "bf16", bf16);
-  for (const std::string& recipe : job.scales.recipes) {
-    const double ppl = result.perplexity.at(recipe).ppl();
-    text += fmt::format("{:<14} {:>12.4f} {:>+12.4f}  {}\n", recipe, ppl, ppl - bf16,
-                        verdict(ppl - bf16));
+  std::string text = perplexity_table(job, result);
+  if (!result.activations.empty()) {
+    text += "\nlargest outlier channels: amax, and how far it stands above the median channel\n";
   }
-  text += "\nlargest outlier channels: amax, and how far it stands above the median channel\n";
   for (const OutlierChannel& one : largest_outliers(result.activations, kOutliersShown)) {
     text += fmt::format("  {:<36} channel {:>6} {:>12.4f} {:>8.1f} x\n", one.module, one.channel,
                         one.amax, one.over_median);
   }
+  text += describe_diagnostics(result);
+  text += fmt::format("\nweights {}, ", std::get<std::string>(result.job.at("weights_format")));
+  if (result.calibration.windows() > 0) {
+    text += fmt::format("calibrated on {} x {} tokens (seed {}), ", result.calibration.windows(),
+                        result.calibration.sequence_length, job.calibration.seed);
+  }
   text += fmt::format(
-      "\nweights {}, calibrated on {} x {} tokens (seed {}), evaluated on {} x {} tokens\n"
+      "evaluated on {} x {} tokens\n"
       "partition {}, {:.1f} s, device memory {} of {} planned\ncontent digest {}\nresult {}\n",
-      std::get<std::string>(result.job.at("weights_format")), result.calibration.windows(),
-      result.calibration.sequence_length, job.calibration.seed, result.evaluation.windows(),
-      result.evaluation.sequence_length, outcome.plan.grid.to_string(), outcome.seconds,
-      format_byte_size(outcome.peak_memory), format_byte_size(outcome.plan.memory.total()),
-      outcome.digest, job.output.result);
+      result.evaluation.windows(), result.evaluation.sequence_length, outcome.plan.grid.to_string(),
+      outcome.seconds, format_byte_size(outcome.peak_memory),
+      format_byte_size(outcome.plan.memory.total()), outcome.digest, job.output.result);
   return text;
 }
 

@@ -21,8 +21,11 @@ static_assert(std::endian::native == std::endian::little, "files are read as the
 
 constexpr std::size_t kConvertedAtOnce = std::size_t{1} << 16;  // elements
 
-/// Old checkpoints hold this F32 table, which follows from the configuration and is never read.
-constexpr std::string_view kRotaryBuffer = ".rotary_emb.inv_freq";
+/// Old checkpoints hold an F32 table that follows from the configuration and is never read. Scales
+/// of quantized tensors are read as they are.
+bool is_beside_the_model(std::string_view name) {
+  return name.ends_with(".rotary_emb.inv_freq") || name.ends_with("_scale");
+}
 
 bool is_readable(FileDType dtype) {
   return dtype == FileDType::bf16 || dtype == FileDType::f16 || dtype == FileDType::f32;
@@ -153,29 +156,58 @@ const TensorInfo& Checkpoint::expect_readable(const Place& place) const {
 const TensorInfo& Checkpoint::expect(std::string_view name,
                                      std::span<const std::uint64_t> shape) const {
   const Place& place = find(name);
-  const TensorInfo& tensor = expect_readable(place);
+  expect_readable(place);
+  return expect_shape(place, shape);
+}
+
+const TensorInfo& Checkpoint::expect_codes(std::string_view name,
+                                           std::span<const std::uint64_t> shape) const {
+  const Place& place = find(name);
+  expect_dtype(place, FileDType::f8_e4m3);
+  return expect_shape(place, shape);
+}
+
+const TensorInfo& Checkpoint::expect_dtype(const Place& place, FileDType dtype) const {
+  const TensorInfo& tensor = info(place);
+  if (tensor.dtype == dtype) return tensor;
+  throw InputError(fmt::format("{}: tensor {}", files_[place.file].name(), in_quotes(tensor.name)),
+                   "dtype", std::string(name_of(dtype)), std::string(name_of(tensor.dtype)));
+}
+
+const TensorInfo& Checkpoint::expect_shape(const Place& place,
+                                           std::span<const std::uint64_t> shape) const {
+  const TensorInfo& tensor = info(place);
   if (!std::equal(shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end())) {
-    throw InputError(fmt::format("{}: tensor {}", files_[place.file].name(), in_quotes(name)),
-                     "shape", shape_text(shape), shape_text(tensor.shape));
+    throw InputError(
+        fmt::format("{}: tensor {}", files_[place.file].name(), in_quotes(tensor.name)), "shape",
+        shape_text(shape), shape_text(tensor.shape));
   }
   return tensor;
+}
+
+/// Where these rows begin in the tensor's data, in elements. Throws Error where they do not exist
+/// or are not `elements`.
+std::uint64_t Checkpoint::row_offset(const Place& place, std::uint64_t first_row,
+                                     std::uint64_t rows, std::uint64_t elements) const {
+  const TensorInfo& tensor = info(place);
+  const RowLayout layout = layout_of(tensor);
+  if (first_row > layout.rows || rows > layout.rows - first_row ||
+      elements != rows * layout.width) {
+    throw Error(
+        ExitCode::failed,
+        fmt::format("{}: tensor {}: cannot read rows {} to {} into {} elements: its shape is {}",
+                    files_[place.file].name(), in_quotes(tensor.name), first_row, first_row + rows,
+                    elements, shape_text(tensor.shape)));
+  }
+  return first_row * layout.width;
 }
 
 void Checkpoint::read_rows(std::string_view name, std::uint64_t first_row, std::uint64_t rows,
                            std::span<std::uint16_t> out) const {
   const Place& place = find(name);
   const TensorInfo& tensor = expect_readable(place);
-  const RowLayout layout = layout_of(tensor);
-  if (first_row > layout.rows || rows > layout.rows - first_row ||
-      out.size() != rows * layout.width) {
-    throw Error(
-        ExitCode::failed,
-        fmt::format("{}: tensor {}: cannot read rows {} to {} into {} elements: its shape is {}",
-                    files_[place.file].name(), in_quotes(name), first_row, first_row + rows,
-                    out.size(), shape_text(tensor.shape)));
-  }
   const std::uint64_t element_bytes = bits_of(tensor.dtype) / 8;
-  std::uint64_t offset = first_row * layout.width * element_bytes;
+  std::uint64_t offset = row_offset(place, first_row, rows, out.size()) * element_bytes;
   if (tensor.dtype == FileDType::bf16) {
     files_[place.file].read(tensor, offset, std::as_writable_bytes(out));
     return;
@@ -191,21 +223,55 @@ void Checkpoint::read_rows(std::string_view name, std::uint64_t first_row, std::
   }
 }
 
+void Checkpoint::read_codes(std::string_view name, std::uint64_t first_row, std::uint64_t rows,
+                            std::span<std::byte> out) const {
+  const Place& place = find(name);
+  const TensorInfo& tensor = expect_dtype(place, FileDType::f8_e4m3);
+  files_[place.file].read(tensor, row_offset(place, first_row, rows, out.size()), out);
+}
+
+std::vector<float> Checkpoint::read_floats(std::string_view name, std::uint64_t count) const {
+  const Place& place = find(name);
+  const TensorInfo& tensor = expect_readable(place);
+  const RowLayout layout = layout_of(tensor);
+  if (layout.rows * layout.width != count) {
+    throw InputError(fmt::format("{}: tensor {}", files_[place.file].name(), in_quotes(name)),
+                     "elements", fmt::to_string(count), shape_text(tensor.shape));
+  }
+  std::vector<std::byte> bytes(count * (bits_of(tensor.dtype) / 8));
+  files_[place.file].read(tensor, 0, bytes);
+  std::vector<float> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (tensor.dtype == FileDType::f32) {
+      std::memcpy(&values[i], bytes.data() + i * sizeof(float), sizeof(float));
+      continue;
+    }
+    std::uint16_t bits;
+    std::memcpy(&bits, bytes.data() + i * sizeof bits, sizeof bits);
+    values[i] = tensor.dtype == FileDType::bf16 ? bf16_to_float(bits) : fp16_to_float(bits);
+  }
+  return values;
+}
+
 bool Checkpoint::converts() const {
   const std::set<std::string_view> dtypes = readable_dtypes();
   return dtypes.contains("F16") || dtypes.contains("F32");
 }
 
 std::string Checkpoint::format() const {
-  return fmt::format("{}{}", fmt::join(readable_dtypes(), " and "),
-                     converts() ? " converted to BF16" : "");
+  const auto is_fp8 = [this](const auto& one) {
+    return info(one.second).dtype == FileDType::f8_e4m3;
+  };
+  const char* fp8 = std::ranges::any_of(places_, is_fp8) ? "F8_E4M3 and " : "";
+  return fp8 + fmt::format("{}{}", fmt::join(readable_dtypes(), " and "),
+                           converts() ? " converted to BF16" : "");
 }
 
 std::set<std::string_view> Checkpoint::readable_dtypes() const {
   std::set<std::string_view> dtypes;
   for (const auto& [name, place] : places_) {
     const FileDType dtype = info(place).dtype;
-    if (is_readable(dtype) && !name.ends_with(kRotaryBuffer)) dtypes.insert(name_of(dtype));
+    if (is_readable(dtype) && !is_beside_the_model(name)) dtypes.insert(name_of(dtype));
   }
   return dtypes;
 }

@@ -131,6 +131,7 @@ Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& op
         throw InputError(file.empty() ? "command line" : file.string(),
                          "missing key '" + key.name + "'", key.argument, "nothing");
       }
+      if (key.default_value.empty()) continue;
       add_value(values, "default", key, key.default_value);
     }
     key.store(job, values[key.name]);
@@ -148,7 +149,9 @@ std::string describe_job_keys() {
       text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
     }
     const std::string left = fmt::format("{} = {}", key.name.substr(dot + 1), key.argument);
-    const std::string note = key.required ? "required" : "default " + key.default_value;
+    const std::string note = key.required                ? "required"
+                             : key.default_value.empty() ? "optional"
+                                                         : "default " + key.default_value;
     text += fmt::format("  {:<28} {}\n", left, note);
     std::istringstream words(key.help);
     std::string line;

@@ -23,7 +23,7 @@ struct Job {
     std::uint64_t seed = 0;
   } calibration;
   struct ScaleSettings {
-    std::vector<std::string> recipes;
+    std::vector<std::string> recipes;  ///< names for find_recipe: scales.recipe and scales.kv
     std::string policy;
   } scales;
   struct Evaluation {
@@ -31,6 +31,9 @@ struct Job {
     std::vector<std::string> fields;
     std::size_t sequence_length = 0;
     std::optional<std::size_t> windows;  ///< none: all
+    bool compare = true;                 ///< each recipe's next-token distributions with bf16's
+    std::optional<double> max_delta_ppl;
+    std::optional<double> max_kl;  ///< nats a token
   } evaluation;
   struct Partition {
     std::string mode;
@@ -45,6 +48,9 @@ struct Job {
   } runtime;
   struct Output {
     std::string result;
+    std::string checkpoint;         ///< folder; empty: none
+    std::string checkpoint_format;  ///< for parse_checkpoint_format
+    std::string checkpoint_recipe;  ///< one of scales.recipes
   } output;
 
   std::string file_text;  ///< the job file as it was read, for the record

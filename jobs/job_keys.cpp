@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "jobs/byte_size.hpp"
 #include "jobs/error.hpp"
+#include "jobs/quantization_config.hpp"
 #include "jobs/recipe.hpp"
 #include "jobs/scale_policy.hpp"
 
@@ -42,6 +44,15 @@ std::string parse_choice(const std::string& key, const std::string& text, const 
   throw InputError(key, "bad value", "one of " + expected, "'" + text + "'");
 }
 
+std::optional<double> parse_limit(const std::string& key, const std::string& text) {
+  if (text == "none") return std::nullopt;
+  double limit = 0;
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, limit, std::chars_format::fixed);
+  if (error == std::errc() && last == end && limit >= 0 && std::isfinite(limit)) return limit;
+  throw InputError(key, "bad value", "none or a number from 0 on", "'" + text + "'");
+}
+
 void refuse_duplicates(const std::string& key, Values values) {
   std::sort(values.begin(), values.end());
   const auto twice = std::adjacent_find(values.begin(), values.end());
@@ -58,15 +69,15 @@ std::vector<JobKey> make_keys() {
                   .argument = "FOLDER",
                   .required = true,
                   .is_path = true,
-                  .help = "Hugging Face checkpoint: config.json, safetensors, tokenizer.json",
+                  .help = "Hugging Face checkpoint: config.json, safetensors, tokenizer.json. One "
+                          "that is FP8 already is evaluated as it is",
                   .store = [](Job& job, const Values& v) { job.model.path = v[0]; }});
   keys.push_back({.name = "calibration.dataset",
                   .argument = "FILE",
-                  .required = true,
                   .is_path = true,
-                  .help =
-                      "Text (one document), .jsonl (a document a line), or token ids: FILE.h5:NAME "
-                      "or raw little-endian .u32",
+                  .help = "Required but for an FP8 checkpoint, which is only evaluated. Text (one "
+                          "document), .jsonl (a document a line), or token ids: FILE.h5:NAME "
+                          "or raw little-endian .u32",
                   .store = [](Job& job, const Values& v) { job.calibration.dataset = v[0]; }});
   keys.push_back({.name = "calibration.field",
                   .argument = "NAME,...",
@@ -106,19 +117,35 @@ std::vector<JobKey> make_keys() {
        .is_list = true,
        .help = "fp8-static: a scale a weight tensor, a static scale an activation tensor. "
                "fp8-channel: a scale an output channel, a static scale an activation tensor. "
-               "fp8-dynamic: a scale an output channel, a scale a token at run time",
+               "fp8-dynamic: a scale an output channel, a scale a token at run time. "
+               "fp8-weight-only: a scale an output channel, activations stay BF16",
        .store = [](Job& job, const Values& v) {
-         for (const std::string& name : v) find_recipe(name);
+         for (const std::string& name : v) parse_choice("scales.recipe", name, recipe_names());
          refuse_duplicates("scales.recipe", v);
          job.scales.recipes = v;
        }});
+  // After scales.recipe, whose names it extends.
+  keys.push_back({.name = "scales.kv",
+                  .argument = "NAME,...",
+                  .default_value = "none",
+                  .is_list = true,
+                  .help = "Keys and values: none (BF16), e4m3 or e5m2 with a static scale a "
+                          "tensor, e4m3-head or e5m2-head with a static scale a KV head. Each "
+                          "recipe is evaluated with each of them; with e4m3, fp8-static is named "
+                          "fp8-static-kv-e4m3",
+                  .store = [](Job& job, const Values& v) {
+                    for (const std::string& name : v) parse_choice("scales.kv", name, kv_names());
+                    refuse_duplicates("scales.kv", v);
+                    job.scales.recipes = combine(job.scales.recipes, v);
+                  }});
   keys.push_back({.name = "scales.policy",
                   .argument = "NAME",
                   .default_value = "amax",
                   .help = "What of a tensor's distribution its static scale maps onto the largest "
                           "FP8 number. amax: the largest magnitude. percentile:P: the one that P % "
                           "of the elements do not exceed. mse: the one with the least squared "
-                          "error. Weights always take amax",
+                          "error. kl: the one that keeps most of the distribution's information. "
+                          "Weights, and scales a KV head, always take amax",
                   .store = [](Job& job, const Values& v) {
                     parse_scale_policy(v[0]);
                     job.scales.policy = v[0];
@@ -154,6 +181,34 @@ std::vector<JobKey> make_keys() {
                       job.evaluation.windows =
                           parse_number("evaluation.windows", v[0], 1, kMaxWindows, "all or ");
                     }
+                  }});
+  keys.push_back(
+      {.name = "evaluation.compare",
+       .argument = "yes|no",
+       .default_value = "yes",
+       .help = "Compare each recipe's next-token distributions with those of BF16: KL "
+               "divergence and top-1 agreement. Costs one more product with the output "
+               "projection a recipe, and keeps BF16's last hidden states in host memory",
+       .store = [](Job& job, const Values& v) {
+         job.evaluation.compare = parse_choice("evaluation.compare", v[0], {"yes", "no"}) == "yes";
+       }});
+  keys.push_back({.name = "evaluation.max_delta_ppl",
+                  .argument = "X|none",
+                  .default_value = "none",
+                  .help = "Quality gate: exit code 3, everything written all the same, where a "
+                          "recipe's perplexity exceeds that of BF16 by more than X",
+                  .store = [](Job& job, const Values& v) {
+                    job.evaluation.max_delta_ppl = parse_limit("evaluation.max_delta_ppl", v[0]);
+                  }});
+  keys.push_back({.name = "evaluation.max_kl",
+                  .argument = "X|none",
+                  .default_value = "none",
+                  .help = "The same for a recipe's mean KL divergence from BF16, nats a token",
+                  .store = [](Job& job, const Values& v) {
+                    job.evaluation.max_kl = parse_limit("evaluation.max_kl", v[0]);
+                    if (!job.evaluation.max_kl || job.evaluation.compare) return;
+                    throw InputError("evaluation.max_kl", "nothing to hold against it",
+                                     "evaluation.compare = yes", "no");
                   }});
   keys.push_back({.name = "partition.mode",
                   .argument = "MODE",
@@ -231,6 +286,33 @@ std::vector<JobKey> make_keys() {
                   .is_path = true,
                   .help = "The result: one HDF5 file, replaced as a whole or not at all",
                   .store = [](Job& job, const Values& v) { job.output.result = v[0]; }});
+  keys.push_back({.name = "output.checkpoint",
+                  .argument = "FOLDER",
+                  .is_path = true,
+                  .help =
+                      "Where to write the FP8 checkpoint that inference engines load, as 'fp8cal "
+                      "export' does; must not exist yet, or be empty",
+                  .store = [](Job& job, const Values& v) { job.output.checkpoint = v[0]; }});
+  keys.push_back({.name = "output.checkpoint_format",
+                  .argument = "NAME",
+                  .default_value = "compressed-tensors",
+                  .help = "compressed-tensors (vLLM, SGLang, transformers) or modelopt "
+                          "(TensorRT-LLM, vLLM)",
+                  .store = [](Job& job, const Values& v) {
+                    parse_checkpoint_format(v[0]);
+                    job.output.checkpoint_format = v[0];
+                  }});
+  keys.push_back({.name = "output.checkpoint_recipe",
+                  .argument = "NAME",
+                  .default_value = "first",
+                  .help = "Which of the evaluated recipes, such as fp8-static-kv-e4m3; first: the "
+                          "first of scales.recipe with the first of scales.kv",
+                  .store = [](Job& job, const Values& v) {
+                    job.output.checkpoint_recipe =
+                        v[0] == "first"
+                            ? job.scales.recipes.front()
+                            : parse_choice("output.checkpoint_recipe", v[0], job.scales.recipes);
+                  }});
   return keys;
 }
 

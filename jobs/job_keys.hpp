@@ -12,7 +12,7 @@ namespace fp8cal {
 struct JobKey {
   std::string name;                ///< "section.key"
   std::string argument;            ///< what its value is, for the help text
-  std::string default_value = {};  ///< as one would write it; empty: none
+  std::string default_value = {};  ///< as one would write it; empty: the key may be left out
   bool required = false;
   bool is_list = false;  ///< may be repeated or hold commas
   bool is_path = false;  ///< relative to the job file

@@ -8,6 +8,7 @@
 
 #include "jobs/error.hpp"
 #include "jobs/json.hpp"
+#include "jobs/quantization_config.hpp"
 
 namespace fp8cal {
 namespace {
@@ -49,7 +50,7 @@ void check_options(const json& config, const std::string& where) {
   allow_only(config, "pretraining_tp", 1, where);
   allow_only(config, "partial_rotary_factor", 1.0, where);
   allow_only(config, "use_sliding_window", false, where);
-  for (const char* key : {"quantization_config", "compression_config", "sliding_window"}) {
+  for (const char* key : {"compression_config", "sliding_window"}) {
     if (is_given(config, key)) throw InputError(where, key, "none", shown(config.at(key)));
   }
 }
@@ -178,6 +179,7 @@ ModelConfig read_model_config_file(const std::filesystem::path& path) {
   // Where not given: false, as LlamaConfig of transformers has it.
   model.tie_word_embeddings =
       is_given(config, "tie_word_embeddings") && require_bool(config, "tie_word_embeddings", where);
+  model.stored_recipe = read_quantization_config(config, where);
   return model;
 }
 

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "jobs/recipe.hpp"
+
 namespace fp8cal {
 
 /// rope_type "llama3": Hugging Face transformers, modeling_rope_utils.py,
@@ -31,6 +33,8 @@ struct ModelConfig {
   double rope_theta = 0;
   std::optional<Llama3RopeScaling> rope_scaling;  ///< none: plain RoPE
   bool tie_word_embeddings = false;
+  /// How the checkpoint's linear weights are quantized already; none: they are BF16, F16 or F32.
+  std::optional<Recipe> stored_recipe;
 
   std::size_t q_rows() const { return num_attention_heads * head_dim; }
   std::size_t kv_rows() const { return num_key_value_heads * head_dim; }
@@ -38,7 +42,7 @@ struct ModelConfig {
 
 /// Reads `folder`/config.json. Throws InputError naming the key for anything but a Llama
 /// architecture, and for any option that fp8cal does not compute (biases, other activations,
-/// other rope types, quantized checkpoints, sliding windows, ...).
+/// other rope types, sliding windows, quantization but by a Recipe, ...).
 ModelConfig read_model_config(const std::filesystem::path& folder);
 
 /// The same from a file of any name.

@@ -4,10 +4,10 @@
 
 #include <limits>
 #include <numeric>
-#include <random>
 #include <utility>
 
 #include "jobs/error.hpp"
+#include "jobs/random.hpp"
 
 namespace fp8cal {
 namespace {
@@ -32,14 +32,6 @@ void check_enough(std::size_t wanted, std::size_t windows, std::size_t sequence_
   throw InputError(where, fmt::format("windows of {} tokens", sequence_length),
                    fmt::format("from 1 to the {} that the text has", windows),
                    fmt::format("{} asked for", wanted));
-}
-
-/// Each of 0, ..., bound - 1 with equal probability; see draw_windows.
-std::uint64_t draw_below(std::uint64_t bound, std::mt19937_64& generator) {
-  const std::uint64_t surplus = -bound % bound;  // 2^64 mod bound
-  std::uint64_t x = generator();
-  while (x < surplus) x = generator();
-  return x % bound;
 }
 
 std::vector<std::uint32_t> draw_ids(std::size_t windows, std::size_t samples, std::uint64_t seed) {

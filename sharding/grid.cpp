@@ -107,12 +107,12 @@ std::vector<int> layer_degrees(const ModelConfig& config) {
   return degrees;
 }
 
-void check_grid(const Grid& grid, const ModelConfig& config, std::size_t calibration_sequences) {
+void check_grid(const Grid& grid, const ModelConfig& config, std::size_t sequences) {
   check_degree("layers", grid.layers, layer_degrees(config));
   check_degree("tensor", grid.tensor, tensor_degrees(config));
-  if (static_cast<std::size_t>(grid.sequences) > calibration_sequences) {
+  if (static_cast<std::size_t>(grid.sequences) > sequences) {
     throw InputError(kKey, "more ranks than calibration sequences",
-                     fmt::format("at most {} ranks along 'sequences'", calibration_sequences),
+                     fmt::format("at most {} ranks along 'sequences'", sequences),
                      std::to_string(grid.sequences));
   }
 }

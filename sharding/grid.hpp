@@ -39,6 +39,7 @@ std::vector<int> tensor_degrees(const ModelConfig& config);
 std::vector<int> layer_degrees(const ModelConfig& config);
 
 /// Throws InputError, listing the degrees that would work, where an axis cannot be cut evenly.
-void check_grid(const Grid& grid, const ModelConfig& config, std::size_t calibration_sequences);
+/// sequences: that ranks share.
+void check_grid(const Grid& grid, const ModelConfig& config, std::size_t sequences);
 
 }  // namespace fp8cal

@@ -9,6 +9,7 @@ namespace {
 
 /// Six observed tensors a layer: the inputs of qkv, o, gate/up and down, then K and V.
 std::uint64_t statistics_of_layer(const ModelConfig& config, const Workload& work) {
+  if (work.calibration_sequences == 0) return 0;
   constexpr std::uint64_t kHistogramBytes = 32768 * 8;
   const std::uint64_t channels =
       2 * config.hidden_size + config.q_rows() + config.intermediate_size + 2 * config.kv_rows();
@@ -20,9 +21,29 @@ std::uint64_t workspace_of(const ModelConfig& config, const Workload& work, int 
   const std::size_t lanes = static_cast<std::size_t>(lanes_of(work.microbatch, slices));
   const std::size_t lane_tokens = (work.microbatch + lanes - 1) / lanes * work.max_length();
   constexpr std::uint64_t kIdTargetAndNll = 12;
-  return lanes * workspace_bytes(config, lane_tokens, slices).total() +
-         work.max_tokens() * (config.hidden_size * 2 + kIdTargetAndNll) +
+  // With what is compared come the reference's hidden states, the divergence and a mark.
+  const std::uint64_t compared = work.compares ? config.hidden_size * 2 + 5 : 0;
+  return lanes * workspace_bytes(config, lane_tokens, slices, work.compares).total() +
+         work.max_tokens() * (config.hidden_size * 2 + kIdTargetAndNll + compared) +
          work.max_length() * config.head_dim * 2;
+}
+
+/// The copies of one layer's linear weights that a recipe computes with.
+std::uint64_t copy_of(const std::vector<WeightShard>& layer, const Workload& work) {
+  std::uint64_t elements = 0;
+  for (const WeightShard& shard : layer) {
+    if (shard.is_matrix()) elements += shard.rows.count * shard.cols();
+  }
+  return elements * work.copy_bytes;
+}
+
+/// FP8 codes on their way to a dequantized copy, of the largest matrix.
+std::uint64_t codes_between(const ModelConfig& config, const Workload& work, int slices) {
+  if (work.copy_bytes < 2) return 0;
+  const std::size_t rows =
+      std::max({config.q_rows() + 2 * config.kv_rows(), 2 * config.intermediate_size,
+                config.q_rows(), config.intermediate_size});
+  return rows * config.hidden_size / static_cast<std::uint64_t>(slices);
 }
 
 /// Measured on an H200 with CUDA 13.0, cuBLASLt 13.1 and NCCL 2.28; docs/benchmarks.md.
@@ -42,7 +63,8 @@ std::uint64_t runtime_of(const Grid& grid, const Device& device) {
 
 MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, const Grid& grid,
                                std::size_t layers_at_once, const Device& device) {
-  const std::uint64_t layer = bytes_of(layer_shards(config, 0, grid.tensor, 0));
+  const std::vector<WeightShard> shards = layer_shards(config, 0, grid.tensor, 0);
+  const std::uint64_t layer = bytes_of(shards);
   const std::uint64_t embedding = embedding_shard(config, grid.tensor, 0).bytes();
   const bool one_stage = grid.layers == 1;
   // Untied, the first stage holds the embedding and the last the head: both in a single stage.
@@ -51,7 +73,8 @@ MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, 
   const std::size_t own = config.num_hidden_layers / static_cast<std::size_t>(grid.layers);
   MemoryEstimate memory;
   memory.weights = layer * std::min(own, 2 * layers_at_once) + ends;
-  memory.quantized = layer * layers_at_once / 2;
+  memory.quantized =
+      copy_of(shards, work) * layers_at_once + codes_between(config, work, grid.tensor);
   memory.workspace = workspace_of(config, work, grid.tensor);
   memory.statistics = statistics_of_layer(config, work) * layers_at_once;
   memory.runtime = runtime_of(grid, device);

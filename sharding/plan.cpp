@@ -41,7 +41,7 @@ std::size_t fitting_layers(const ModelConfig& config, const Workload& work, cons
 
 /// The largest microbatch that is worth trying, a power of two.
 std::size_t largest_microbatch(const Workload& work, const Grid& grid, const Device& device) {
-  const std::size_t own = work.calibration_sequences / static_cast<std::size_t>(grid.sequences);
+  const std::size_t own = work.shared_sequences() / static_cast<std::size_t>(grid.sequences);
   std::size_t limit = device.is_gpu ? kGpuTokens / std::max<std::size_t>(1, work.max_length()) : 1;
   limit = std::min(limit, own);
   // A pipeline of n stages idles for n - 1 microbatches of a pass.
@@ -80,7 +80,7 @@ struct Candidate {
 std::vector<Candidate> candidates(const ModelConfig& config, const Workload& work, int ranks) {
   std::vector<Candidate> all;
   if (ranks == 1) return {{Grid{}, "one rank does everything"}};
-  if (static_cast<std::size_t>(ranks) <= work.calibration_sequences) {
+  if (static_cast<std::size_t>(ranks) <= work.shared_sequences()) {
     all.push_back({{.sequences = ranks}, "ranks share the sequences and exchange nothing"});
   }
   const std::vector<int> tensor = tensor_degrees(config);
@@ -117,7 +117,7 @@ std::optional<Candidate> choose(const ModelConfig& config, const Workload& work,
                                 const std::string& mode, int ranks, const Device& device) {
   if (mode != "auto") {
     const Grid grid = parse_grid(mode, ranks);
-    check_grid(grid, config, work.calibration_sequences);
+    check_grid(grid, config, work.shared_sequences());
     if (fit(config, work, grid, device).layers == 0) return std::nullopt;
     return Candidate{grid, "partition.mode asks for it"};
   }

@@ -19,7 +19,15 @@ struct Workload {
   std::size_t evaluation_windows = 0;
   std::size_t evaluation_length = 0;  ///< tokens
   std::size_t microbatch = 0;         ///< sequences computed at once; 0: the plan decides
+  bool compares = false;              ///< recipes with BF16
+  /// A weight, of the largest copy of linear weights that a recipe computes with: 1 in FP8, 2 where
+  /// it dequantizes, 0 where it takes them as they are stored.
+  std::size_t copy_bytes = 1;
 
+  /// What ranks share along `sequences`: those to calibrate on, or else the windows.
+  std::size_t shared_sequences() const {
+    return calibration_sequences > 0 ? calibration_sequences : evaluation_windows;
+  }
   std::size_t max_length() const;  ///< of a sequence, tokens
   std::size_t max_tokens() const;  ///< of one microbatch
 };

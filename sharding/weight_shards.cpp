@@ -37,7 +37,10 @@ std::vector<WeightShard> layer_shards(const ModelConfig& config, std::size_t lay
   const std::size_t hidden = config.hidden_size;
   const std::size_t inner = config.intermediate_size;
   const auto matrix = [&](const char* module, std::size_t rows, std::size_t cols) {
-    return matrix_shard(layer_module(layer, module) + ".weight", rows, cols, parts, index);
+    WeightShard shard =
+        matrix_shard(layer_module(layer, module) + ".weight", rows, cols, parts, index);
+    if (config.stored_recipe) shard.dtype = DType::e4m3;
+    return shard;
   };
   const auto norm = [&](const char* module) {
     return vector_shard(layer_module(layer, module) + ".weight", hidden);

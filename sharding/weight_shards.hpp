@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "jobs/model_config.hpp"
+#include "kernels/matrix.hpp"
 
 namespace fp8cal {
 
@@ -24,12 +25,13 @@ Range share_of(std::size_t total, int parts, int index);
 struct WeightShard {
   std::string name;  ///< of the tensor in the checkpoint
   std::vector<std::uint64_t> shape;
-  Range rows;               ///< a vector counts as one row
-  bool replicated = false;  ///< every tensor slice holds it whole (norms)
+  Range rows;                 ///< a vector counts as one row
+  bool replicated = false;    ///< every tensor slice holds it whole (norms)
+  DType dtype = DType::bf16;  ///< in device memory; e4m3 only where the checkpoint has it
 
   std::size_t cols() const { return shape.back(); }
   std::size_t total_rows() const { return shape.size() == 1 ? 1 : shape.front(); }
-  std::size_t bytes() const { return rows.count * cols() * 2; }
+  std::size_t bytes() const { return rows.count * cols() * size_of(dtype); }
   bool is_matrix() const { return shape.size() == 2; }
 };
 
@@ -43,6 +45,9 @@ std::vector<WeightShard> layer_shards(const ModelConfig& config, std::size_t lay
 
 /// The names of a layer's seven linear modules, relative to the layer: q, k, v, o, gate, up, down.
 const std::vector<std::string>& linear_modules();
+
+/// The module that scales of keys and values belong to, relative to the layer.
+inline constexpr const char* kAttentionModule = "self_attn";
 
 /// The same slice of the embedding table, by vocabulary rows.
 WeightShard embedding_shard(const ModelConfig& config, int parts, int index);

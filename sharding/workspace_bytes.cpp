@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/backend.hpp"
 #include "sharding/collectives.hpp"
 #include "sharding/grid.hpp"
 
@@ -11,7 +12,8 @@ int lanes_of(std::size_t sequences, int slices) {
   return slices > 1 && sequences >= kGatherLanes ? kGatherLanes : 1;
 }
 
-WorkspaceBytes workspace_bytes(const ModelConfig& config, std::size_t tokens, int slices) {
+WorkspaceBytes workspace_bytes(const ModelConfig& config, std::size_t tokens, int slices,
+                               bool compares) {
   const std::size_t parts = static_cast<std::size_t>(slices);
   const std::size_t widest =
       std::max({config.hidden_size, config.q_rows(), config.intermediate_size});
@@ -34,6 +36,12 @@ WorkspaceBytes workspace_bytes(const ModelConfig& config, std::size_t tokens, in
     bytes.own_result = bf16(widest / parts);
     bytes.gathered = bf16(widest);
     bytes.own_partials = partials / parts;
+  }
+  if (compares) {
+    bytes.reference_normed = bytes.normed;
+    bytes.reference_logits = bytes.logits;
+    bytes.comparison = tokens * vocabulary * sizeof(ComparisonPartial);
+    if (slices > 1) bytes.own_comparison = bytes.comparison / parts;
   }
   return bytes;
 }

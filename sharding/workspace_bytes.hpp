@@ -17,14 +17,18 @@ struct WorkspaceBytes {
   std::uint64_t own_inputs = 0, own_result = 0, gathered = 0;
   std::uint64_t quantized = 0, token_scales = 0;
   std::uint64_t logits = 0, own_partials = 0, partials = 0;
+  std::uint64_t reference_normed = 0, reference_logits = 0, own_comparison = 0, comparison = 0;
 
   std::uint64_t total() const {
     return normed + delta + wide + own_inputs + own_result + gathered + quantized + token_scales +
-           logits + own_partials + partials;
+           logits + own_partials + partials + reference_normed + reference_logits + own_comparison +
+           comparison;
   }
 };
 
-/// tokens: of one lane of a microbatch. slices: that each weight is cut into.
-WorkspaceBytes workspace_bytes(const ModelConfig& config, std::size_t tokens, int slices);
+/// tokens: of one lane of a microbatch. slices: that each weight is cut into. compares: predictions
+/// with those of another pass.
+WorkspaceBytes workspace_bytes(const ModelConfig& config, std::size_t tokens, int slices,
+                               bool compares);
 
 }  // namespace fp8cal

@@ -58,7 +58,8 @@ std::size_t channels_of(Site site, const ModelConfig& config) {
 
 void check_finite(const LayerStatistics& statistics) {
   for (const NamedSite& tensor : kComputedOrder) {
-    const std::vector<float>& amax = statistics.at(tensor.site).sequence_amax;
+    const std::vector<float>& amax =
+        statistics.sequence_amax[static_cast<std::size_t>(tensor.site)];
     for (std::size_t s = 0; s < amax.size(); ++s) {
       if (std::isfinite(amax[s])) continue;
       throw Error(ExitCode::failed,
@@ -75,8 +76,8 @@ std::string pack_statistics(const LayerStatistics& statistics) {
   for (const ActivationStatistics& one : statistics.activations) {
     pack(bytes, one.histogram);
     pack(bytes, one.channel_amax);
-    pack(bytes, one.sequence_amax);
   }
+  for (const std::vector<float>& one : statistics.sequence_amax) pack(bytes, one);
   for (const WeightStatistics& one : statistics.weights) pack(bytes, one.channel_amax);
   return bytes;
 }
@@ -89,7 +90,10 @@ LayerStatistics unpack_statistics(Unpacker& from) {
   for (ActivationStatistics& one : statistics.activations) {
     from.take(one.histogram);
     from.take(one.channel_amax);
-    from.take(one.sequence_amax);
+  }
+  for (std::size_t s = 0; s < kSites; ++s) {
+    from.take(statistics.sequence_amax[s]);
+    statistics.activations[s].snapshots = snapshots_of(statistics.sequence_amax[s]);
   }
   for (WeightStatistics& one : statistics.weights) from.take(one.channel_amax);
   return statistics;

@@ -28,6 +28,7 @@ std::size_t channels_of(Site site, const ModelConfig& config);
 struct LayerStatistics {
   std::size_t layer = 0;
   std::array<ActivationStatistics, kSites> activations;
+  std::array<std::vector<float>, kSites> sequence_amax;  // [sequences], in calibration order
   std::array<WeightStatistics, kLinearModules> weights;
 
   const ActivationStatistics& at(Site site) const {

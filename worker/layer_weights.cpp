@@ -36,10 +36,12 @@ LayerWeights::LayerWeights(Backend& backend, const ModelConfig& config, std::siz
 }
 
 void LayerWeights::measure(Backend& backend) {
-  std::vector<std::vector<float>> maxima = row_maxima(backend, targets_);
+  std::vector<ShardTarget> measured = targets_;
+  std::erase_if(measured, [](const ShardTarget& one) { return one.shard.dtype != DType::bf16; });
+  std::vector<std::vector<float>> maxima = row_maxima(backend, measured);
   std::size_t module = 0;
-  for (std::size_t i = 0; i < targets_.size(); ++i) {
-    if (targets_[i].shard.is_matrix()) statistics_[module++].channel_amax = std::move(maxima[i]);
+  for (std::size_t i = 0; i < measured.size(); ++i) {
+    if (measured[i].shard.is_matrix()) statistics_[module++].channel_amax = std::move(maxima[i]);
   }
 }
 

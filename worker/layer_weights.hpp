@@ -17,6 +17,13 @@ struct Linear {
   Scales input_scale;   // fp8: 1, or none: a scale a token at run time
 };
 
+/// How keys and values are rounded, as a cache in FP8 would.
+struct KvScales {
+  DType dtype = DType::e4m3;  // or e5m2
+  Scales key;                 // 1, or one of each own KV head; none: they stay BF16
+  Scales value;
+};
+
 /// One layer as the forward pass uses it, in the slice of this rank. q, k and v read one input and
 /// are one matrix, rows in that order; so are gate and up.
 struct Layer {
@@ -24,9 +31,10 @@ struct Layer {
   ConstMatrix input_norm;           // [1, hidden] bf16
   ConstMatrix post_attention_norm;  // [1, hidden] bf16
   Linear qkv, o, gate_up, down;
+  KvScales kv;
 };
 
-/// The BF16 weights of one layer in device memory, with their statistics.
+/// The weights of one layer in device memory as the checkpoint has them, with their statistics.
 class LayerWeights {
  public:
   /// Makes room for slice `slice` of `slices` of `layer`.
@@ -36,12 +44,12 @@ class LayerWeights {
   /// What to load, and where to.
   const std::vector<ShardTarget>& targets() const { return targets_; }
 
-  /// Computes the statistics, once the targets are loaded. Throws InputError where a weight is an
-  /// infinity or NaN.
+  /// Computes the statistics of what is BF16, once the targets are loaded. Throws InputError where
+  /// such a weight is an infinity or NaN.
   void measure(Backend& backend);
 
   const Layer& layer() const { return layer_; }
-  /// Row amax of this rank's slice of each linear module, once measured.
+  /// Row amax of this rank's slice of each linear module, once measured; empty in FP8.
   const std::array<WeightStatistics, kLinearModules>& statistics() const { return statistics_; }
 
  private:

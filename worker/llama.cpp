@@ -6,16 +6,15 @@
 
 namespace fp8cal {
 
-Llama::Llama(Backend& backend, Collectives& slices, const ModelConfig& config,
-             std::size_t max_sequences, std::size_t max_length)
+Llama::Llama(Backend& backend, Collectives& slices, const ModelConfig& config, const Workload& work)
     : backend_(backend), slices_(slices), config_(config) {
-  const int lanes = lanes_of(max_sequences, slices.size());
+  const int lanes = lanes_of(work.microbatch, slices.size());
   const std::size_t parts = static_cast<std::size_t>(lanes);
-  const std::size_t lane_tokens = (max_sequences + parts - 1) / parts * max_length;
-  for (int i = 0; i < lanes; ++i) {
-    lanes_.push_back({i, Workspace(backend, config, lane_tokens, slices.size())});
-  }
-  const RopeTable table = make_rope_table(config, max_length);
+  const std::size_t lane_tokens = (work.microbatch + parts - 1) / parts * work.max_length();
+  const WorkspaceBytes lane_bytes =
+      workspace_bytes(config, lane_tokens, slices.size(), work.compares);
+  for (int i = 0; i < lanes; ++i) lanes_.push_back({i, Workspace(backend, config, lane_bytes)});
+  const RopeTable table = make_rope_table(config, work.max_length());
   const std::size_t bytes = table.cosine.size() * sizeof(std::uint16_t);
   cosine_ = backend.allocate(bytes);
   sine_ = backend.allocate(bytes);
@@ -84,6 +83,8 @@ void Llama::attend(const Step& step, Lane& lane) {
   backend_.rope(qkv.column_range(0, q_cols + kv_cols), config_.head_dim, cosine, sine);
   observe(step, lane, Site::key, k);
   observe(step, lane, Site::value, v);
+  round_kv(lane, k, step.layer.kv.dtype, step.layer.kv.key);
+  round_kv(lane, v, step.layer.kv.dtype, step.layer.kv.value);
 
   const Matrix attended = lane.workspace.wide(tokens, config_.q_rows());
   const Matrix own = own_part(lane, attended);
@@ -133,12 +134,24 @@ void Llama::observe(const Step& step, const Lane& lane, Site site, ConstMatrix x
   if (step.observer != nullptr) step.observer->observe(step.layer.index, site, x, lane.first_row);
 }
 
+void Llama::round_kv(const Lane& lane, Matrix x, DType dtype, Scales scales) {
+  if (scales.data == nullptr) return;
+  const std::size_t width = x.cols / scales.count;
+  for (std::size_t part = 0; part < scales.count; ++part) {
+    const Matrix own = x.column_range(part * width, width);
+    const Scales scale = {scales.data + part, 1};
+    const Matrix codes = lane.workspace.quantized(own.rows, own.cols, dtype);
+    backend_.quantize(own, scale, codes);
+    backend_.dequantize(codes, scale, own);
+  }
+}
+
 void Llama::linear(const Linear& linear, ConstMatrix x, Matrix out, Lane& lane) {
   if (linear.weight.dtype == DType::bf16) {
     backend_.multiply(x, linear.weight, out);
     return;
   }
-  const Matrix quantized = lane.workspace.quantized(x.rows, x.cols);
+  const Matrix quantized = lane.workspace.quantized(x.rows, x.cols, DType::e4m3);
   Scales x_scale = linear.input_scale;
   if (x_scale.data == nullptr) {
     x_scale = {lane.workspace.token_scales(), x.rows};
@@ -149,44 +162,69 @@ void Llama::linear(const Linear& linear, ConstMatrix x, Matrix out, Lane& lane) 
   backend_.multiply_scaled(quantized, x_scale, linear.weight, linear.weight_scale, out);
 }
 
-void Llama::negative_log_likelihood(Matrix x, std::size_t sequence_length, ConstMatrix final_norm,
-                                    ConstMatrix head, const std::uint32_t* targets, float* nll) {
-  const std::span<Lane> lanes = split(x, sequence_length);
-  for (Lane& lane : lanes) {
-    log_softmax_partials(lane, final_norm, head, targets + lane.first_row);
-  }
+void Llama::score(const Predictions& predictions, std::size_t sequence_length,
+                  const TokenScores& into) {
+  const std::span<Lane> lanes = split(predictions.x, sequence_length);
+  for (Lane& lane : lanes) score_slices(lane, predictions);
   for (Lane& lane : lanes) {
     if (slices_.size() > 1) slices_.end_gather(lane.index);
     backend_.combine_partials(lane.workspace.partials(), vocabulary_slices(config_.vocab_size),
-                              targets + lane.first_row, lane.x.rows, nll + lane.first_row);
+                              predictions.targets + lane.first_row, lane.x.rows,
+                              into.nll + lane.first_row);
+    if (predictions.reference.data != nullptr) compare(lane, into);
   }
 }
 
 /// The vocabulary is cut the same way whatever the number of ranks; partial sums are gathered, and
 /// every rank adds them in the same order.
-void Llama::log_softmax_partials(Lane& lane, ConstMatrix final_norm, ConstMatrix head,
-                                 const std::uint32_t* targets) {
+void Llama::score_slices(Lane& lane, const Predictions& predictions) {
   const std::size_t tokens = lane.x.rows;
+  const float epsilon = static_cast<float>(config_.rms_norm_eps);
+  const bool compares = predictions.reference.data != nullptr;
   const Matrix normed = lane.workspace.normed(tokens);
-  backend_.add_rms_norm(lane.x, {}, final_norm, static_cast<float>(config_.rms_norm_eps), normed);
+  backend_.add_rms_norm(lane.x, {}, predictions.final_norm, epsilon, normed);
+  const Matrix reference = lane.workspace.reference_normed(tokens);
+  if (compares) {
+    backend_.add_rms_norm(predictions.reference.row_range(lane.first_row, tokens), {},
+                          predictions.final_norm, epsilon, reference);
+  }
 
+  const ConstMatrix& head = predictions.head;
   const std::size_t slices = vocabulary_slices(config_.vocab_size);
   const std::size_t own_slices = slices / static_cast<std::size_t>(slices_.size());
   const std::size_t rows = config_.vocab_size / slices;
   const std::size_t first_row = head.rows * static_cast<std::size_t>(slices_.rank());
   const bool whole = slices_.size() == 1;
-  float* own_partials = whole ? lane.workspace.partials() : lane.workspace.own_partials();
+  float* partials = whole ? lane.workspace.partials() : lane.workspace.own_partials();
+  ComparisonPartial* comparison =
+      whole ? lane.workspace.comparison() : lane.workspace.own_comparison();
   for (std::size_t s = 0; s < own_slices; ++s) {
+    const std::uint32_t first_id = static_cast<std::uint32_t>(first_row + s * rows);
+    const ConstMatrix weight = head.row_range(s * rows, rows);
     const Matrix logits = lane.workspace.logits(tokens, rows);
-    const ConstMatrix weight = {head.row<std::uint16_t>(s * rows), head.dtype, rows, head.cols,
-                                head.stride};
     backend_.multiply(normed, weight, logits);
-    backend_.softmax_partials(logits, static_cast<std::uint32_t>(first_row + s * rows), targets,
-                              own_partials + s * tokens * 3);
+    backend_.softmax_partials(logits, first_id, predictions.targets + lane.first_row,
+                              partials + s * tokens * 3);
+    if (!compares) continue;
+    const Matrix reference_logits = lane.workspace.reference_logits(tokens, rows);
+    backend_.multiply(reference, weight, reference_logits);
+    backend_.comparison_partials(reference_logits, logits, first_id, comparison + s * tokens);
   }
   if (whole) return;
-  slices_.begin_gather(own_partials, lane.workspace.partials(),
-                       own_slices * tokens * 3 * sizeof(float), lane.index);
+  slices_.begin_gather(partials, lane.workspace.partials(), own_slices * tokens * 3 * sizeof(float),
+                       lane.index);
+}
+
+void Llama::compare(Lane& lane, const TokenScores& into) {
+  const std::size_t tokens = lane.x.rows;
+  const std::size_t slices = vocabulary_slices(config_.vocab_size);
+  if (slices_.size() > 1) {
+    slices_.all_gather(
+        lane.workspace.own_comparison(), lane.workspace.comparison(),
+        slices / static_cast<std::size_t>(slices_.size()) * tokens * sizeof(ComparisonPartial));
+  }
+  backend_.combine_comparison(lane.workspace.comparison(), slices, tokens, into.kl + lane.first_row,
+                              into.same_top + lane.first_row);
 }
 
 void Llama::add_later(Lane& lane, const Linear& linear, ConstMatrix x) {

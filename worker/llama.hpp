@@ -7,11 +7,28 @@
 #include "jobs/model_config.hpp"
 #include "kernels/backend.hpp"
 #include "sharding/collectives.hpp"
+#include "sharding/plan.hpp"
 #include "worker/layer_weights.hpp"
 #include "worker/observer.hpp"
 #include "worker/workspace.hpp"
 
 namespace fp8cal {
+
+/// What the next tokens are predicted from, in device memory.
+struct Predictions {
+  Matrix x;                      ///< [tokens, hidden] bf16, after the last layer
+  Matrix reference;              ///< the same of the pass to compare with; null data: none
+  ConstMatrix final_norm;        ///< [1, hidden] bf16
+  ConstMatrix head;              ///< [this slice's rows of the vocabulary, hidden] bf16
+  const std::uint32_t* targets;  ///< [tokens]
+};
+
+/// Where the scores of tokens go, [tokens] in device memory.
+struct TokenScores {
+  float* nll;              ///< negative log-likelihood of the target; 0 for kNoTarget
+  float* kl;               ///< Backend::combine_comparison of reference and x; not for a null one
+  std::uint8_t* same_top;  ///< the same
+};
 
 /// The forward pass of a Llama model in one tensor-parallel slice. Every linear layer is cut along
 /// its output rows, so each result element is computed whole by one rank and then gathered. Where
@@ -19,10 +36,8 @@ namespace fp8cal {
 /// one lane are gathered, the other computes.
 class Llama {
  public:
-  /// slices: the ranks of the same stage and share. max_sequences: of a microbatch. max_length: of
-  /// a sequence, in tokens.
-  Llama(Backend& backend, Collectives& slices, const ModelConfig& config, std::size_t max_sequences,
-        std::size_t max_length);
+  /// slices: the ranks of the same stage and share. work: with its microbatch.
+  Llama(Backend& backend, Collectives& slices, const ModelConfig& config, const Workload& work);
 
   /// x[t] = the embedding of ids[t]. ids [tokens] in device memory; table: this slice's rows of the
   /// vocabulary; x [tokens, hidden] bf16.
@@ -33,10 +48,8 @@ class Llama {
   void run(std::span<const Layer* const> layers, Matrix x, std::size_t sequence_length,
            Observer* observer);
 
-  /// nll [tokens] f32 = negative log-likelihood of targets[t] after x[t]; 0 for kNoTarget.
-  /// x as for run. final_norm [1, hidden], head: this slice's rows of the vocabulary.
-  void negative_log_likelihood(Matrix x, std::size_t sequence_length, ConstMatrix final_norm,
-                               ConstMatrix head, const std::uint32_t* targets, float* nll);
+  /// How the tokens after x are predicted. x as for run; reference: null, or what x is in BF16.
+  void score(const Predictions& predictions, std::size_t sequence_length, const TokenScores& into);
 
  private:
   struct Lane {
@@ -64,9 +77,11 @@ class Llama {
   void narrow(const Step& step, Lane& lane);   // down
 
   void observe(const Step& step, const Lane& lane, Site site, ConstMatrix x);
+  /// x [tokens, own channels]: what is left of keys or values that were kept in FP8.
+  void round_kv(const Lane& lane, Matrix x, DType dtype, Scales scales);
   void linear(const Linear& linear, ConstMatrix x, Matrix out, Lane& lane);
-  void log_softmax_partials(Lane& lane, ConstMatrix final_norm, ConstMatrix head,
-                            const std::uint32_t* targets);
+  void score_slices(Lane& lane, const Predictions& predictions);
+  void compare(Lane& lane, const TokenScores& into);
 
   /// Multiplies x; the next norm adds the result to the residual, from the pieces as gathered.
   void add_later(Lane& lane, const Linear& linear, ConstMatrix x);

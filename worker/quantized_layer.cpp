@@ -5,50 +5,79 @@
 namespace fp8cal {
 namespace {
 
-/// The scales of this slice's rows, module after module; one where the modules share a scale.
-std::vector<float> own_weight_scales(const LayerScales& scales, std::size_t first,
-                                     std::size_t count, int slices, int slice) {
-  if (scales[first].weight_scale.size() == 1) return scales[first].weight_scale;
-  std::vector<float> own;
-  for (std::size_t m = first; m < first + count; ++m) {
-    const std::vector<float>& whole = scales[m].weight_scale;
-    const Range rows = share_of(whole.size(), slices, slice);
-    const auto begin = whole.begin() + static_cast<std::ptrdiff_t>(rows.first);
-    own.insert(own.end(), begin, begin + static_cast<std::ptrdiff_t>(rows.count));
-  }
-  return own;
+/// This slice's part of scales of rows or heads; a scale of a tensor is every slice's.
+std::vector<float> own_part(const std::vector<float>& whole, int slices, int slice) {
+  if (whole.size() <= 1) return whole;
+  const Range own = share_of(whole.size(), slices, slice);
+  const auto begin = whole.begin() + static_cast<std::ptrdiff_t>(own.first);
+  return {begin, begin + static_cast<std::ptrdiff_t>(own.count)};
 }
 
 }  // namespace
 
-QuantizedLayer::QuantizedLayer(Backend& backend, const Layer& source, const LayerScales& scales,
-                               int slices, int slice)
-    : layer_(source) {
-  layer_.qkv = quantize(backend, source.qkv.weight, scales, 0, 3, slices, slice);
-  layer_.o = quantize(backend, source.o.weight, scales, 3, 1, slices, slice);
-  layer_.gate_up = quantize(backend, source.gate_up.weight, scales, 4, 2, slices, slice);
-  layer_.down = quantize(backend, source.down.weight, scales, 6, 1, slices, slice);
+QuantizedLayer::QuantizedLayer(Backend& backend, const Layer& source, const Recipe& recipe,
+                               const LayerScales& scales, int slices, int slice)
+    : backend_(backend), recipe_(recipe), slices_(slices), slice_(slice), layer_(source) {
+  layer_.qkv = quantize(source.qkv.weight, scales, {0, 3});
+  layer_.o = quantize(source.o.weight, scales, {3, 1});
+  layer_.gate_up = quantize(source.gate_up.weight, scales, {4, 2});
+  layer_.down = quantize(source.down.weight, scales, {6, 1});
+  layer_.kv = kv_scales(scales);
 }
 
-Linear QuantizedLayer::quantize(Backend& backend, ConstMatrix weight, const LayerScales& scales,
-                                std::size_t first_module, std::size_t modules, int slices,
-                                int slice) {
-  const auto on_device = [&](const std::vector<float>& values) -> Scales {
-    if (values.empty()) return {};
-    buffers_.push_back(backend.allocate(values.size() * sizeof(float)));
-    backend.upload(buffers_.back().data(), values.data(), values.size() * sizeof(float));
-    backend.synchronize();  // `values` may be gone next
-    return {buffers_.back().as<float>(), values.size()};
-  };
+Linear QuantizedLayer::quantize(ConstMatrix weight, const LayerScales& scales, Modules modules) {
+  std::vector<float> weight_scale;
+  for (std::size_t m = modules.first; m < modules.first + modules.count; ++m) {
+    const std::vector<float> own = own_part(scales.linear[m].weight_scale, slices_, slice_);
+    weight_scale.insert(weight_scale.end(), own.begin(), own.end());
+    if (own.size() == 1) break;  // the modules share it
+  }
   Linear linear;
-  linear.weight_scale = on_device(own_weight_scales(scales, first_module, modules, slices, slice));
-  linear.input_scale = on_device(scales[first_module].input_scale);
-  buffers_.push_back(backend.allocate(weight.rows * weight.cols));
-  const Matrix quantized =
-      Matrix::dense(buffers_.back().data(), DType::e4m3, weight.rows, weight.cols);
-  backend.quantize(weight, linear.weight_scale, quantized);
-  linear.weight = quantized;
+  linear.weight_scale = on_device(weight_scale);
+  linear.input_scale = on_device(scales.linear[modules.first].input_scale);
+  if (recipe_.input == Recipe::Input::bf16) {
+    linear.weight = dequantized(weight, linear.weight_scale);
+  } else if (weight.dtype == DType::bf16) {
+    buffers_.push_back(backend_.allocate(weight.rows * weight.cols));
+    const Matrix codes =
+        Matrix::dense(buffers_.back().data(), DType::e4m3, weight.rows, weight.cols);
+    backend_.quantize(weight, linear.weight_scale, codes);
+    linear.weight = codes;
+  } else {
+    linear.weight = weight;
+  }
   return linear;
+}
+
+/// What is left of the weights, in BF16.
+ConstMatrix QuantizedLayer::dequantized(ConstMatrix weight, Scales scale) {
+  buffers_.push_back(backend_.allocate(weight.rows * weight.cols * size_of(DType::bf16)));
+  const Matrix out = Matrix::dense(buffers_.back().data(), DType::bf16, weight.rows, weight.cols);
+  if (weight.dtype != DType::bf16) {
+    backend_.dequantize(weight, scale, out);
+    return out;
+  }
+  const Buffer codes = backend_.allocate(weight.rows * weight.cols);
+  const Matrix quantized = Matrix::dense(codes.data(), DType::e4m3, weight.rows, weight.cols);
+  backend_.quantize(weight, scale, quantized);
+  backend_.dequantize(quantized, scale, out);
+  return out;
+}
+
+KvScales QuantizedLayer::kv_scales(const LayerScales& scales) {
+  if (!recipe_.kv) return {};
+  return {.dtype = recipe_.kv->format == Fp8Format::e4m3 ? DType::e4m3 : DType::e5m2,
+          .key = on_device(own_part(scales.attention.k_scale, slices_, slice_)),
+          .value = on_device(own_part(scales.attention.v_scale, slices_, slice_))};
+}
+
+Scales QuantizedLayer::on_device(const std::vector<float>& values) {
+  if (values.empty()) return {};
+  const std::size_t bytes = values.size() * sizeof(float);
+  buffers_.push_back(backend_.allocate(bytes));
+  backend_.upload(buffers_.back().data(), values.data(), bytes);
+  backend_.synchronize();  // `values` may be gone next
+  return {buffers_.back().as<float>(), values.size()};
 }
 
 }  // namespace fp8cal

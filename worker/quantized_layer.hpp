@@ -2,29 +2,44 @@
 
 #include <array>
 
+#include "jobs/recipe.hpp"
 #include "jobs/statistics.hpp"
 #include "kernels/backend.hpp"
 #include "worker/layer_weights.hpp"
 
 namespace fp8cal {
 
-/// The scales of a layer's linear modules under one recipe, whole: of all slices.
-using LayerScales = std::array<ModuleScales, kLinearModules>;
+/// The scales of a layer under one recipe, whole: of all slices.
+struct LayerScales {
+  std::array<ModuleScales, kLinearModules> linear;
+  ModuleScales attention;  ///< k_scale and v_scale
+};
 
-/// One layer's linear weights in FP8, beside the BF16 layer that they were made from.
+/// One layer as a recipe computes it, beside the layer that it was made from.
 class QuantizedLayer {
  public:
-  /// slice of slices: which rows of the whole modules `source` holds. `source` keeps the norms and
-  /// must outlive this.
-  QuantizedLayer(Backend& backend, const Layer& source, const LayerScales& scales, int slices,
-                 int slice);
+  /// slice of slices: which rows of the whole modules `source` holds. `source` keeps the norms, and
+  /// its weights where they are in FP8 already, by the same scales: it must outlive this.
+  QuantizedLayer(Backend& backend, const Layer& source, const Recipe& recipe,
+                 const LayerScales& scales, int slices, int slice);
 
   const Layer& layer() const { return layer_; }
 
  private:
-  Linear quantize(Backend& backend, ConstMatrix weight, const LayerScales& scales,
-                  std::size_t first_module, std::size_t modules, int slices, int slice);
+  /// Which of the linear modules are one matrix.
+  struct Modules {
+    std::size_t first;
+    std::size_t count;
+  };
+  Linear quantize(ConstMatrix weight, const LayerScales& scales, Modules modules);
+  KvScales kv_scales(const LayerScales& scales);
+  Scales on_device(const std::vector<float>& values);
+  ConstMatrix dequantized(ConstMatrix weight, Scales scale);
 
+  Backend& backend_;
+  const Recipe recipe_;
+  const int slices_;
+  const int slice_;
   std::vector<Buffer> buffers_;
   Layer layer_;
 };

@@ -24,13 +24,32 @@ std::size_t slot_bytes(const ModelConfig& config) {
   return std::max(kBlockBytes, kDigestRows * widest * sizeof(std::uint16_t));
 }
 
+/// into: rows.count * shard.cols() elements of shard.dtype, aligned to them.
+void read_rows(const Checkpoint& checkpoint, const WeightShard& shard, Range rows,
+               std::span<std::byte> into) {
+  if (shard.dtype == DType::e4m3) {
+    checkpoint.read_codes(shard.name, rows.first, rows.count, into);
+    return;
+  }
+  checkpoint.read_rows(shard.name, rows.first, rows.count,
+                       {reinterpret_cast<std::uint16_t*>(into.data()), into.size() / 2});
+}
+
 /// Rows of a block: whole leaves.
 std::size_t block_rows(const WeightShard& shard) {
-  const std::size_t leaf_bytes = kDigestRows * shard.cols() * sizeof(std::uint16_t);
+  const std::size_t leaf_bytes = kDigestRows * shard.cols() * size_of(shard.dtype);
   return kDigestRows * std::max<std::size_t>(1, kBlockBytes / leaf_bytes);
 }
 
 }  // namespace
+
+void expect_shard(const Checkpoint& checkpoint, const WeightShard& shard) {
+  if (shard.dtype == DType::e4m3) {
+    checkpoint.expect_codes(shard.name, shard.shape);
+  } else {
+    checkpoint.expect(shard.name, shard.shape);
+  }
+}
 
 ShardLoader::ShardLoader(const Checkpoint& checkpoint, Backend& backend, const ModelConfig& config,
                          const Plan& plan, const RankPlan& rank, int threads)
@@ -53,7 +72,7 @@ void ShardLoader::begin(const std::vector<ShardTarget>& shards) {
   blocks_.clear();
   arrived_ = 0;
   for (const ShardTarget& target : shards) {
-    checkpoint_.expect(target.shard.name, target.shard.shape);
+    expect_shard(checkpoint_, target.shard);
     add(target);
   }
   // The backend hands out memory in the order of its own calls: before this point it may not be
@@ -90,16 +109,16 @@ void ShardLoader::load(const Block& block) {
   Loading& one = loading_[block.shard];
   const WeightShard& shard = one.target.shard;
   const StagingSlots::Lease slot(slots_);
-  const std::span staged(reinterpret_cast<std::uint16_t*>(slot.writable()),
-                         block.rows.count * shard.cols());
+  const std::size_t row_bytes = shard.cols() * size_of(shard.dtype);
+  const std::span staged(static_cast<std::byte*>(slot.writable()), block.rows.count * row_bytes);
   for (std::size_t row = 0; row < block.rows.count; row += kDigestRows) {
     // A leaf at a time, so that it is hashed while it lies in the cache.
     const std::size_t rows = std::min(kDigestRows, block.rows.count - row);
-    const auto values = staged.subspan(row * shard.cols(), rows * shard.cols());
+    const std::span<std::byte> bytes = staged.subspan(row * row_bytes, rows * row_bytes);
     const std::size_t first = shard.rows.first + block.rows.first + row;
-    checkpoint_.read_rows(shard.name, first, rows, values);
+    read_rows(checkpoint_, shard, {first, rows}, bytes);
     if (hashes(shard, first / kDigestRows)) {
-      one.digests[(block.rows.first + row) / kDigestRows] = sha256(std::as_bytes(values));
+      one.digests[(block.rows.first + row) / kDigestRows] = sha256(bytes);
     }
   }
   slot.upload(one.target.into.row_range(block.rows.first, block.rows.count).data,

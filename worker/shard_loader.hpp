@@ -18,6 +18,10 @@
 
 namespace fp8cal {
 
+/// Throws InputError where the checkpoint has not this tensor in its shape, of a type that can be
+/// read as shard.dtype.
+void expect_shard(const Checkpoint& checkpoint, const WeightShard& shard);
+
 /// Loads the shards of one rank into device memory in the background, and hashes its part of them
 /// on the way. Its threads take blocks of rows in turn: read one into a slot, hash it there, begin
 /// to copy it, and go on to the next while it is copied. To be called by the backend's thread.

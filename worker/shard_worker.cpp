@@ -29,8 +29,7 @@ std::vector<std::uint32_t> targets_of(const std::uint32_t* ids, std::size_t toke
 
 ShardWorker::ShardWorker(const ShardContext& context)
     : context_(context),
-      llama_(context.backend, *context.groups.slices, context.config, context.work.microbatch,
-             context.work.max_length()),
+      llama_(context.backend, *context.groups.slices, context.config, context.work),
       loader_(context.checkpoint, context.backend, context.config, context.plan, context.rank,
               context.threads) {
   Backend& backend = context_.backend;
@@ -40,6 +39,11 @@ ShardWorker::ShardWorker(const ShardContext& context)
   targets_ = backend.allocate(tokens * sizeof(std::uint32_t));
   nll_device_ = backend.allocate(tokens * sizeof(float));
   hidden_ = backend.allocate(tokens * config.hidden_size * 2);
+  if (context_.work.compares && context_.rank.predicts) {
+    reference_ = backend.allocate(tokens * config.hidden_size * 2);
+    kl_device_ = backend.allocate(tokens * sizeof(float));
+    same_top_device_ = backend.allocate(tokens);
+  }
   load_ends();
   if (chunks() > 0) fetch(0);
 }
@@ -78,7 +82,7 @@ Range ShardWorker::layers_of(std::size_t chunk) const {
 void ShardWorker::load(std::size_t index) {
   chunk_ = index;
   weights_ = std::exchange(fetched_, {});
-  const Range layers = chunk_layers();
+  const Range layers = loaded_layers();
   context_.progress.begin("load " + layers_text(layers), "layers", layers.count, 0);
   std::size_t shards = 0;
   for (const auto& layer : weights_) {
@@ -104,11 +108,11 @@ void ShardWorker::fetch(std::size_t index) {
 }
 
 std::vector<LayerStatistics> ShardWorker::calibrate() {
-  StatisticsObserver observer(context_.backend, context_.config, chunk_layers(),
+  StatisticsObserver observer(context_.backend, context_.config, loaded_layers(),
                               context_.work.calibration_sequences, context_.plan.grid.tensor,
                               context_.rank.slice);
-  run(pass("calibrate", context_.calibration, context_.rank.calibration, false), "calibrate",
-      bf16_layers(), &observer, nullptr);
+  run(pass("calibrate", context_.calibration, context_.rank.calibration), "calibrate",
+      stored_layers(), &observer);
   observer.merge(*context_.groups.stage);
   return merged_statistics(observer);
 }
@@ -144,54 +148,60 @@ void ShardWorker::gather_weight_statistics(const LayerWeights& own, LayerStatist
 }
 
 void ShardWorker::forward() {
-  run(pass("forward", context_.calibration, context_.rank.calibration, false), "forward",
-      bf16_layers(), nullptr, nullptr);
+  run(pass("forward", context_.calibration, context_.rank.calibration), "forward", stored_layers(),
+      nullptr);
 }
 
-void ShardWorker::evaluate_bf16() { evaluate_with("bf16", bf16_layers()); }
+void ShardWorker::evaluate_bf16() {
+  Pass& pass = evaluation_pass("bf16");
+  pass.keeps_last = context_.work.compares && context_.rank.predicts;
+  run(pass, "evaluate bf16", stored_layers(), nullptr);
+}
 
-void ShardWorker::evaluate(const std::string& recipe, const std::vector<LayerScales>& scales) {
+void ShardWorker::evaluate(const Recipe& recipe, const std::vector<LayerScales>& scales) {
   std::vector<std::unique_ptr<QuantizedLayer>> quantized;
   std::vector<const Layer*> layers;
   for (std::size_t i = 0; i < weights_.size(); ++i) {
-    quantized.push_back(std::make_unique<QuantizedLayer>(context_.backend, weights_[i]->layer(),
-                                                         scales.at(i), context_.plan.grid.tensor,
-                                                         context_.rank.slice));
+    quantized.push_back(std::make_unique<QuantizedLayer>(
+        context_.backend, weights_[i]->layer(), recipe, scales.at(i), context_.plan.grid.tensor,
+        context_.rank.slice));
     layers.push_back(&quantized.back()->layer());
   }
-  evaluate_with(recipe, layers);
+  const auto reference = passes_.find(sample_ + "bf16");
+  Pass& pass = evaluation_pass(recipe.name);
+  if (reference != passes_.end()) pass.reference = &reference->second;
+  run(pass, "evaluate " + recipe.name, layers, nullptr);
 }
 
-void ShardWorker::evaluate_with(const std::string& variant,
-                                const std::vector<const Layer*>& layers) {
-  run(pass(variant, context_.evaluation, context_.rank.evaluation, true), "evaluate " + variant,
-      layers, nullptr, &nll_[sample_ + variant]);
+ShardWorker::Pass& ShardWorker::evaluation_pass(const std::string& variant) {
+  Pass& own = pass(variant, context_.evaluation, context_.rank.evaluation);
+  own.scores = &scores_[sample_ + variant];
+  return own;
 }
 
 ShardWorker::Pass& ShardWorker::pass(const std::string& name, const TokenWindows& windows,
-                                     Range sequences, bool scored) {
+                                     Range sequences) {
   if (!sample_.empty()) sequences.count = std::min(sequences.count, context_.work.microbatch);
   Pass& pass = passes_[sample_ + name];
   pass.windows = &windows;
   pass.sequences = sequences;
-  pass.scored = scored;
   return pass;
 }
 
 void ShardWorker::run(Pass& pass, const std::string& stage, const std::vector<const Layer*>& layers,
-                      StatisticsObserver* observer, std::vector<float>* nll) {
+                      StatisticsObserver* observer) {
   const std::size_t length = pass.windows->sequence_length;
   // Told for the whole job: the other shares go at the same pace.
   const std::size_t total = pass.windows->windows();
   std::size_t told = 0;
-  context_.progress.begin(fmt::format("{} {}", stage, layers_text(chunk_layers())), "sequences",
+  context_.progress.begin(fmt::format("{} {}", stage, layers_text(loaded_layers())), "sequences",
                           total, length);
   for (std::size_t at = 0; at < pass.sequences.count; at += context_.work.microbatch) {
     const Range batch = {at, std::min(context_.work.microbatch, pass.sequences.count - at)};
     const Matrix x = enter(pass, batch);
     if (observer != nullptr) observer->begin(pass.sequences.first + at, length);
     llama_.run(layers, x, length, observer);
-    leave(pass, batch, x, nll);
+    leave(pass, batch, x);
     finish_work();  // else progress tells what has been asked for
     const std::size_t reached = total * (at + batch.count) / pass.sequences.count;
     context_.progress.advance(reached - told);
@@ -225,23 +235,27 @@ Matrix ShardWorker::enter(Pass& pass, Range batch) {
 }
 
 /// Hands on the hidden states after the chunk's last layer.
-void ShardWorker::leave(Pass& pass, Range batch, Matrix x, std::vector<float>* nll) {
-  Backend& backend = context_.backend;
-  const std::size_t bytes = x.rows * x.cols * 2;
+void ShardWorker::leave(Pass& pass, Range batch, Matrix x) {
   if (chunk_ + 1 < chunks()) {
-    finish_work();
-    pass.hidden.resize(pass.sequences.count * pass.windows->sequence_length * x.cols);
-    backend.download(pass.hidden.data() + batch.first * pass.windows->sequence_length * x.cols,
-                     x.data, bytes);
+    keep(pass, batch, x, pass.hidden);
   } else if (!context_.rank.predicts) {
     Collectives& pipeline = *context_.groups.pipeline;
-    pipeline.send(x.data, bytes, pipeline.rank() + 1);
-  } else if (pass.scored) {
-    score(pass, batch, x, *nll);
+    pipeline.send(x.data, x.rows * x.cols * 2, pipeline.rank() + 1);
+  } else {
+    if (pass.keeps_last) keep(pass, batch, x, pass.last);
+    if (pass.scores != nullptr) score(pass, batch, x);
   }
 }
 
-void ShardWorker::score(const Pass& pass, Range batch, Matrix x, std::vector<float>& nll) {
+/// into: [own sequences * length, hidden].
+void ShardWorker::keep(const Pass& pass, Range batch, Matrix x, std::vector<std::uint16_t>& into) {
+  const std::size_t sequence = pass.windows->sequence_length * x.cols;
+  finish_work();
+  into.resize(pass.sequences.count * sequence);
+  context_.backend.download(into.data() + batch.first * sequence, x.data, x.rows * x.cols * 2);
+}
+
+void ShardWorker::score(const Pass& pass, Range batch, Matrix x) {
   Backend& backend = context_.backend;
   const std::size_t length = pass.windows->sequence_length;
   const std::uint32_t* ids =
@@ -252,18 +266,38 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x, std::vector<flo
   const WeightShard shard =
       head_shard(context_.config, context_.plan.grid.tensor, context_.rank.slice);
   const Buffer& head = head_.data() != nullptr ? head_ : embedding_;
-  llama_.negative_log_likelihood(x, length,
-                                 Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
-                                 Matrix::dense(head.data(), DType::bf16, shard.rows.count, x.cols),
-                                 targets_.as<std::uint32_t>(), nll_device_.as<float>());
+  const Predictions predictions = {
+      .x = x,
+      .reference = upload_reference(pass, batch, x),
+      .final_norm = Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
+      .head = Matrix::dense(head.data(), DType::bf16, shard.rows.count, x.cols),
+      .targets = targets_.as<std::uint32_t>()};
+  llama_.score(
+      predictions, length,
+      {nll_device_.as<float>(), kl_device_.as<float>(), same_top_device_.as<std::uint8_t>()});
   finish_work();  // the host targets end here
   if (context_.rank.slice != 0) return;
 
-  std::vector<float> scored(x.rows);
-  backend.download(scored.data(), nll_device_.data(), scored.size() * sizeof(float));
-  for (std::size_t t = 0; t < scored.size(); ++t) {
-    if (targets[t] != kNoTarget) nll.push_back(scored[t]);
-  }
+  const auto append = [&]<class T>(const Buffer& from, std::vector<T>& into) {
+    std::vector<T> scored(x.rows);
+    backend.download(scored.data(), from.data(), scored.size() * sizeof(T));
+    for (std::size_t t = 0; t < scored.size(); ++t) {
+      if (targets[t] != kNoTarget) into.push_back(scored[t]);
+    }
+  };
+  append(nll_device_, pass.scores->nll);
+  if (predictions.reference.data == nullptr) return;
+  append(kl_device_, pass.scores->kl);
+  append(same_top_device_, pass.scores->same_top);
+}
+
+/// What x is in the pass to compare with; null where there is none.
+Matrix ShardWorker::upload_reference(const Pass& pass, Range batch, Matrix x) {
+  if (pass.reference == nullptr || pass.reference->last.empty()) return {};
+  const std::size_t first = batch.first * pass.windows->sequence_length * x.cols;
+  context_.backend.upload(reference_.data(), pass.reference->last.data() + first,
+                          x.rows * x.cols * 2);
+  return Matrix::dense(reference_.data(), DType::bf16, x.rows, x.cols);
 }
 
 /// Waits for what has been asked of the device. Downloading alone would not notice that another
@@ -273,7 +307,7 @@ void ShardWorker::finish_work() {
   context_.groups.pipeline->wait();
 }
 
-std::vector<const Layer*> ShardWorker::bf16_layers() const {
+std::vector<const Layer*> ShardWorker::stored_layers() const {
   std::vector<const Layer*> layers;
   for (const auto& weights : weights_) layers.push_back(&weights->layer());
   return layers;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "jobs/recipe.hpp"
 #include "jobs/result.hpp"
 #include "sharding/groups.hpp"
 #include "worker/layer_weights.hpp"
@@ -15,6 +16,13 @@
 #include "worker/statistics_observer.hpp"
 
 namespace fp8cal {
+
+/// How one variant predicts this rank's windows, [own windows, predictions] each.
+struct VariantScores {
+  std::vector<float> nll;
+  std::vector<float> kl;               ///< as Perplexity::kl; empty where nothing was compared
+  std::vector<std::uint8_t> same_top;  ///< the same
+};
 
 /// What a rank works on. Everything is borrowed and must outlive the worker.
 struct ShardContext {
@@ -45,6 +53,9 @@ class ShardWorker {
   /// until these are loaded, and begins to load the next ones: two chunks are in memory.
   void load(std::size_t index);
 
+  /// The layers of the chunk loaded last.
+  Range loaded_layers() const { return layers_of(chunk_); }
+
   /// Runs the calibration sequences through the chunk and merges what was observed over the ranks
   /// of the stage. Returns the chunk's layers. Collective over the stage.
   std::vector<LayerStatistics> calibrate();
@@ -52,15 +63,17 @@ class ShardWorker {
   /// Runs the calibration sequences through the chunk without observing them: for measuring.
   void forward();
 
-  /// Runs the evaluation windows through the chunk in BF16.
+  /// Runs the evaluation windows through the chunk in BF16. Where the work compares, what the model
+  /// ends with stays in host memory, as the reference of every `evaluate` that follows.
   void evaluate_bf16();
 
-  /// Runs the evaluation windows through the chunk in FP8. scales: one a layer of the chunk.
-  void evaluate(const std::string& recipe, const std::vector<LayerScales>& scales);
+  /// Runs the evaluation windows through the chunk as `recipe` computes it. scales: one a layer of
+  /// the chunk.
+  void evaluate(const Recipe& recipe, const std::vector<LayerScales>& scales);
 
-  /// This rank's NLLs of a variant ("bf16" or a recipe), [own windows, predictions]; empty but on
-  /// slice 0 of the last stage, and before its last chunk. May hold infinities and NaNs.
-  const std::vector<float>& nll(const std::string& variant) { return nll_[variant]; }
+  /// This rank's scores of a variant ("bf16" or a recipe); empty but on slice 0 of the last stage,
+  /// and before its last chunk. May hold infinities and NaNs.
+  const VariantScores& scores(const std::string& variant) { return scores_[variant]; }
 
   /// From now on passes take only this rank's first microbatch, for measuring. Their NLLs and
   /// hidden states are kept under names that begin with `prefix`, beside those of whole passes. ""
@@ -73,39 +86,45 @@ class ShardWorker {
   /// One way through the model: which sequences, and where they stand between chunks.
   struct Pass {
     const TokenWindows* windows = nullptr;
-    Range sequences;                    // of this rank
-    bool scored = false;                // NLLs at the end
-    std::vector<std::uint16_t> hidden;  // [own sequences * length, hidden] bf16, between chunks
+    Range sequences;                  // of this rank
+    VariantScores* scores = nullptr;  // filled at the end; none: nothing is predicted
+    bool keeps_last = false;          // `last` is filled at the end
+    const Pass* reference = nullptr;  // whose `last` is compared with; none: nothing
+    // [own sequences * length, hidden] bf16
+    std::vector<std::uint16_t> hidden;  // between chunks
+    std::vector<std::uint16_t> last;    // after the last layer
   };
 
   Range layers_of(std::size_t chunk) const;
-  Range chunk_layers() const { return layers_of(chunk_); }
   /// Loads the embedding, final norm and head that this rank has.
   void load_ends();
   /// Begins to load the weights of chunk `index` in the background.
   void fetch(std::size_t index);
-  Pass& pass(const std::string& name, const TokenWindows& windows, Range sequences, bool scored);
-  void evaluate_with(const std::string& variant, const std::vector<const Layer*>& layers);
+  Pass& pass(const std::string& name, const TokenWindows& windows, Range sequences);
+  Pass& evaluation_pass(const std::string& variant);
   void run(Pass& pass, const std::string& stage, const std::vector<const Layer*>& layers,
-           StatisticsObserver* observer, std::vector<float>* nll);
+           StatisticsObserver* observer);
   Matrix enter(Pass& pass, Range batch);
-  void leave(Pass& pass, Range batch, Matrix x, std::vector<float>* nll);
-  void score(const Pass& pass, Range batch, Matrix x, std::vector<float>& nll);
+  void leave(Pass& pass, Range batch, Matrix x);
+  void keep(const Pass& pass, Range batch, Matrix x, std::vector<std::uint16_t>& into);
+  void score(const Pass& pass, Range batch, Matrix x);
+  Matrix upload_reference(const Pass& pass, Range batch, Matrix x);
   void finish_work();
-  std::vector<const Layer*> bf16_layers() const;
+  std::vector<const Layer*> stored_layers() const;
   std::vector<LayerStatistics> merged_statistics(StatisticsObserver& observer);
   void gather_weight_statistics(const LayerWeights& own, LayerStatistics& into);
 
   ShardContext context_;
   Llama llama_;
-  Buffer embedding_, head_, final_norm_;        // bf16; empty where another stage has them
-  Buffer ids_, targets_, nll_device_, hidden_;  // of one microbatch
+  Buffer embedding_, head_, final_norm_;  // bf16; empty where another stage has them
+  // Of one microbatch; the last three where the work compares.
+  Buffer ids_, targets_, nll_device_, hidden_, reference_, kl_device_, same_top_device_;
   std::size_t chunk_ = 0;
   std::vector<std::unique_ptr<LayerWeights>> weights_;  // of the chunk
   std::vector<std::unique_ptr<LayerWeights>> fetched_;  // of the next one
   std::string sample_;
   std::map<std::string, Pass> passes_;
-  std::map<std::string, std::vector<float>> nll_;
+  std::map<std::string, VariantScores> scores_;
   ShardLoader loader_;  // last: it stops before the memory that it fills is freed
 };
 

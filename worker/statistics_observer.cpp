@@ -52,14 +52,16 @@ void StatisticsObserver::download(LayerStatistics& into) const {
     ActivationStatistics& statistics = into.activations[s];
     statistics.histogram.resize(kHistogramBins);
     statistics.channel_amax.resize(channels_of(site, config_));
-    statistics.sequence_amax.resize(sequences_);
+    std::vector<float>& sequence_amax = into.sequence_amax[s];
+    sequence_amax.resize(sequences_);
     // The bits of a float are that float: see Observation.
     backend_.download(statistics.histogram.data(), from.histogram,
                       kHistogramBins * sizeof(std::uint64_t));
     backend_.download(statistics.channel_amax.data(), from.channel_amax,
                       statistics.channel_amax.size() * sizeof(float));
-    backend_.download(statistics.sequence_amax.data(), from.sequence_amax,
-                      statistics.sequence_amax.size() * sizeof(float));
+    backend_.download(sequence_amax.data(), from.sequence_amax,
+                      sequence_amax.size() * sizeof(float));
+    statistics.snapshots = snapshots_of(sequence_amax);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "jobs/model_config.hpp"
 #include "kernels/backend.hpp"
+#include "sharding/workspace_bytes.hpp"
 
 namespace fp8cal {
 
@@ -10,7 +11,7 @@ namespace fp8cal {
 /// ones.
 class Workspace {
  public:
-  Workspace(Backend& backend, const ModelConfig& config, std::size_t max_tokens, int slices);
+  Workspace(Backend& backend, const ModelConfig& config, const WorkspaceBytes& bytes);
 
   Matrix normed(std::size_t tokens) const { return view(normed_, tokens, config_.hidden_size); }
   /// A residual summand; where there are slices, it stays in pieces in gathered().
@@ -26,11 +27,21 @@ class Workspace {
     return view(own_result_, tokens, cols);
   }
   void* gathered() const { return gathered_.data(); }
-  Matrix quantized(std::size_t tokens, std::size_t cols) const {
-    return Matrix::dense(quantized_.data(), DType::e4m3, tokens, cols);
+  /// What is quantized before it is used next; dtype: of FP8.
+  Matrix quantized(std::size_t tokens, std::size_t cols, DType dtype) const {
+    return Matrix::dense(quantized_.data(), dtype, tokens, cols);
   }
   float* token_scales() const { return token_scales_.as<float>(); }
   Matrix logits(std::size_t tokens, std::size_t cols) const { return view(logits_, tokens, cols); }
+  /// What logits are compared with, where the work compares.
+  Matrix reference_normed(std::size_t tokens) const {
+    return view(reference_normed_, tokens, config_.hidden_size);
+  }
+  Matrix reference_logits(std::size_t tokens, std::size_t cols) const {
+    return view(reference_logits_, tokens, cols);
+  }
+  ComparisonPartial* own_comparison() const { return own_comparison_.as<ComparisonPartial>(); }
+  ComparisonPartial* comparison() const { return comparison_.as<ComparisonPartial>(); }
   float* own_partials() const { return own_partials_.as<float>(); }
   float* partials() const { return partials_.as<float>(); }
 
@@ -42,6 +53,7 @@ class Workspace {
   ModelConfig config_;
   Buffer normed_, delta_, wide_, own_inputs_, own_result_, gathered_, quantized_, token_scales_;
   Buffer logits_, own_partials_, partials_;
+  Buffer reference_normed_, reference_logits_, own_comparison_, comparison_;
 };
 
 }  // namespace fp8cal

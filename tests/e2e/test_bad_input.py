@@ -258,7 +258,9 @@ class JobTest(harness.RefusalTest):
                     ["command line", "missing key 'evaluation.dataset'"])
         file = self.folder / "job.ini"
         file.write_text("[model]\npath = model\n")
-        self.refuse(["run", file], [str(file), "missing key 'calibration.dataset'"])
+        self.refuse(["run", file], [str(file), "missing key 'evaluation.dataset'"])
+        self.refuse(["run", *self.job(calibration__dataset=None)],
+                    ["calibration.dataset: missing key"])
 
     def test_key_without_value(self):
         file = self.write_job("calibration.seed =")

@@ -40,12 +40,16 @@ class PartitionsTest(harness.TempFolderTest):
             [number for number, value in streamed.items() if value == b"yes"], [3, 10]
         )
 
-    def test_every_recipe_gives_the_same_digest_in_slices(self):
+    def test_every_recipe_gives_the_same_digest(self):
         digests = set()
-        for ranks in (1, 2):
-            result = self.folder / f"recipes{ranks}.h5"
-            keys = {"scales.recipe": "fp8-static,fp8-channel,fp8-dynamic", "partition.mode": "tensor"}
-            self.succeed(harness.small_job(result) | keys, ranks)
+        runs = [(1, {}), (2, {"partition.mode": "tensor"}), (8, {"partition.mode": "tensor"}),
+                (4, {"partition.mode": "layers:2+tensor:2", "runtime.microbatch": 4}),
+                (2, {"partition.mode": "sequences", "runtime.device_memory": "9MiB"})]
+        recipes = {"scales.recipe": "fp8-static,fp8-channel,fp8-dynamic,fp8-weight-only",
+                   "scales.kv": "none,e4m3,e5m2-head"}
+        for number, (ranks, keys) in enumerate(runs):
+            result = self.folder / f"recipes{number}.h5"
+            self.succeed(harness.small_job(result) | recipes | keys, ranks)
             with h5py.File(result) as file:
                 digests.add(file.attrs["content_digest"])
                 scales = file["scales/fp8-channel/model.layers.1.mlp.up_proj"]

@@ -5,12 +5,15 @@
 #include "coordinator/outliers.hpp"
 #include "coordinator/scale_policy.hpp"
 #include "coordinator/verdict.hpp"
+#include "jobs/recipe.hpp"
 #include "tests/unit/error_text.hpp"
 
 namespace fp8cal {
 namespace {
 
 using testing::HasSubstr;
+
+constexpr std::size_t kKvHeads = 2;
 
 LayerStatistics statistics() {
   LayerStatistics layer;
@@ -19,6 +22,9 @@ LayerStatistics statistics() {
   layer.activations[static_cast<std::size_t>(Site::qkv_input)].histogram[0x4100] = 1;
   layer.activations[static_cast<std::size_t>(Site::qkv_input)].histogram[0x40E0] = 5;
   layer.activations[static_cast<std::size_t>(Site::o_input)].histogram[0x40E0] = 1;
+  layer.activations[static_cast<std::size_t>(Site::key)].histogram[0x4100] = 1;
+  layer.activations[static_cast<std::size_t>(Site::key)].channel_amax = {1.0f, 8.0f, 3.0f, 2.0f};
+  layer.activations[static_cast<std::size_t>(Site::value)].channel_amax = {0.0f, 0.0f, 5.0f, 4.0f};
   layer.weights[0].channel_amax = {1.0f, 2.0f};
   layer.weights[1].channel_amax = {4.0f};
   layer.weights[2].channel_amax = {0.0f};
@@ -27,28 +33,65 @@ LayerStatistics statistics() {
 }
 
 TEST(ScalePolicy, StaticScalesAreSharedByFusedModules) {
-  const LayerScales scales = derive_scales(find_recipe("fp8-static"), {}, statistics());
+  const LayerScales scales = derive_scales(find_recipe("fp8-static"), {}, kKvHeads, statistics());
   for (std::size_t m : {0, 1, 2}) {
-    EXPECT_THAT(scales[m].weight_scale, testing::ElementsAre(4.0f / 448.0f));
-    EXPECT_THAT(scales[m].input_scale, testing::ElementsAre(8.0f / 448.0f));
+    EXPECT_THAT(scales.linear[m].weight_scale, testing::ElementsAre(4.0f / 448.0f));
+    EXPECT_THAT(scales.linear[m].input_scale, testing::ElementsAre(8.0f / 448.0f));
   }
-  EXPECT_THAT(scales[3].weight_scale, testing::ElementsAre(0.5f / 448.0f));
-  EXPECT_THAT(scales[3].input_scale, testing::ElementsAre(7.0f / 448.0f));
-  EXPECT_THAT(scales[6].input_scale, testing::ElementsAre(1.0f));  // an amax of zero
+  EXPECT_THAT(scales.linear[3].weight_scale, testing::ElementsAre(0.5f / 448.0f));
+  EXPECT_THAT(scales.linear[3].input_scale, testing::ElementsAre(7.0f / 448.0f));
+  EXPECT_THAT(scales.linear[6].input_scale, testing::ElementsAre(1.0f));  // an amax of zero
 }
 
 TEST(ScalePolicy, ChannelScalesAreOneAChannelAndOneForInputs) {
-  const LayerScales scales = derive_scales(find_recipe("fp8-channel"), {}, statistics());
-  EXPECT_THAT(scales[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));
-  EXPECT_THAT(scales[0].input_scale, testing::ElementsAre(8.0f / 448.0f));
-  EXPECT_THAT(scales[2].input_scale, testing::ElementsAre(8.0f / 448.0f));
+  const LayerScales scales = derive_scales(find_recipe("fp8-channel"), {}, kKvHeads, statistics());
+  EXPECT_THAT(scales.linear[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));
+  EXPECT_THAT(scales.linear[0].input_scale, testing::ElementsAre(8.0f / 448.0f));
+  EXPECT_THAT(scales.linear[2].input_scale, testing::ElementsAre(8.0f / 448.0f));
 }
 
 TEST(ScalePolicy, DynamicScalesAreOneAChannelAndNoneForInputs) {
-  const LayerScales scales = derive_scales(find_recipe("fp8-dynamic"), {}, statistics());
-  EXPECT_THAT(scales[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));
-  EXPECT_THAT(scales[2].weight_scale, testing::ElementsAre(1.0f));
-  EXPECT_TRUE(scales[0].input_scale.empty());
+  const LayerScales scales = derive_scales(find_recipe("fp8-dynamic"), {}, kKvHeads, statistics());
+  EXPECT_THAT(scales.linear[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));
+  EXPECT_THAT(scales.linear[2].weight_scale, testing::ElementsAre(1.0f));
+  EXPECT_TRUE(scales.linear[0].input_scale.empty());
+}
+
+TEST(ScalePolicy, WeightsAloneHaveNoInputScales) {
+  const LayerScales scales =
+      derive_scales(find_recipe("fp8-weight-only"), {}, kKvHeads, statistics());
+  EXPECT_THAT(scales.linear[0].weight_scale, testing::ElementsAre(1.0f / 448.0f, 2.0f / 448.0f));
+  EXPECT_TRUE(scales.linear[0].input_scale.empty());
+  EXPECT_EQ(scales.attention, ModuleScales{});
+}
+
+TEST(ScalePolicy, KeysAndValuesTakeOneScaleOrOneAHead) {
+  const auto of = [](const char* name) {
+    return derive_scales(find_recipe(name), {}, kKvHeads, statistics()).attention;
+  };
+  EXPECT_THAT(of("fp8-static-kv-e4m3").k_scale, testing::ElementsAre(8.0f / 448.0f));
+  EXPECT_THAT(of("fp8-static-kv-e4m3").v_scale, testing::ElementsAre(1.0f));
+  EXPECT_THAT(of("fp8-dynamic-kv-e5m2").k_scale, testing::ElementsAre(8.0f / 57344.0f));
+  EXPECT_THAT(of("fp8-dynamic-kv-e4m3-head").k_scale,
+              testing::ElementsAre(8.0f / 448.0f, 3.0f / 448.0f));
+  EXPECT_THAT(of("fp8-dynamic-kv-e4m3-head").v_scale, testing::ElementsAre(1.0f, 5.0f / 448.0f));
+}
+
+TEST(Recipes, AreNamedByWhatTheyDo) {
+  EXPECT_THAT(combine({"fp8-static", "fp8-dynamic"}, {"none", "e4m3-head"}),
+              testing::ElementsAre("fp8-static", "fp8-static-kv-e4m3-head", "fp8-dynamic",
+                                   "fp8-dynamic-kv-e4m3-head"));
+  for (const std::string& name : combine(recipe_names(), kv_names())) {
+    EXPECT_EQ(find_recipe(name).name, name);
+  }
+  const Recipe recipe = find_recipe("fp8-channel-kv-e5m2-head");
+  EXPECT_TRUE(recipe.weight_per_channel);
+  EXPECT_EQ(recipe.input, Recipe::Input::per_tensor);
+  EXPECT_EQ(recipe.kv, (KvFormat{Fp8Format::e5m2, true}));
+  for (const char* name :
+       {"", "fp8", "fp8-static-kv-none", "fp8-static-kv-", "fp8-static-kv-e4m3-"}) {
+    EXPECT_THAT(error_text([&] { find_recipe(name); }), HasSubstr("fp8-weight-only")) << name;
+  }
 }
 
 TEST(Verdict, FollowsTheBandsAndNeverSaysLossless) {

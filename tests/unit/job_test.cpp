@@ -95,13 +95,37 @@ TEST_F(JobTest, RefusesBadValues) {
   EXPECT_THAT(with("calibration.samples", "-1"), testing::HasSubstr("whole number from 1"));
   EXPECT_THAT(with("calibration.samples", "12x"), testing::HasSubstr("'12x'"));
   EXPECT_THAT(with("calibration.samples", ""), testing::HasSubstr("no value"));
-  EXPECT_THAT(with("scales.recipe", "fp4"), testing::HasSubstr("fp8-static, fp8-channel, fp8-dynamic"));
+  EXPECT_THAT(with("scales.recipe", "fp4"),
+              testing::HasSubstr("fp8-static, fp8-channel, fp8-dynamic"));
   EXPECT_THAT(with("scales.policy", "magic"), testing::HasSubstr("amax"));
   EXPECT_THAT(with("runtime.device_memory", "lots"), testing::HasSubstr("80GiB"));
   EXPECT_THAT(error_text([&] { read("[model]\npath = a\npath = b\n"); }),
               testing::HasSubstr("given twice"));
   EXPECT_THAT(error_text([&] { read("[model]\npath = a\n"); }),
-              testing::HasSubstr("missing key 'calibration.dataset'"));
+              testing::HasSubstr("missing key 'evaluation.dataset'"));
+  EXPECT_THAT(with("scales.kv", "fp8"), testing::HasSubstr("e4m3-head"));
+  EXPECT_THAT(with("scales.kv", "e4m3,e4m3"), testing::HasSubstr("twice"));
+  EXPECT_THAT(with("scales.recipe", "fp8-static-kv-e4m3"), testing::HasSubstr("fp8-weight-only"));
+  for (const char* limit : {"-1", "inf", "nan", "0.1x", "some"}) {
+    EXPECT_THAT(with("evaluation.max_kl", limit), testing::HasSubstr("a number from 0 on"))
+        << limit;
+  }
+  EXPECT_THAT(with("output.checkpoint_recipe", "fp8-channel"),
+              testing::HasSubstr("one of fp8-static, fp8-dynamic"));
+  EXPECT_THAT(with("output.checkpoint_format", "gguf"), testing::HasSubstr("modelopt"));
+}
+
+TEST_F(JobTest, RecipesTakeEachKindOfKeysAndValues) {
+  const Job job = read(kComplete, {{"scales.recipe", "fp8-dynamic, fp8-weight-only"},
+                                   {"scales.kv", "none, e4m3-head"},
+                                   {"evaluation.max_delta_ppl", "0.25"}});
+  EXPECT_THAT(job.scales.recipes,
+              testing::ElementsAre("fp8-dynamic", "fp8-dynamic-kv-e4m3-head", "fp8-weight-only",
+                                   "fp8-weight-only-kv-e4m3-head"));
+  EXPECT_EQ(job.output.checkpoint_recipe, "fp8-dynamic");
+  EXPECT_EQ(job.evaluation.max_delta_ppl, 0.25);
+  EXPECT_EQ(job.evaluation.max_kl, std::nullopt);
+  EXPECT_TRUE(job.evaluation.compare);
 }
 
 TEST(JobHelp, DocumentsEveryKey) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "jobs/quantization_config.hpp"
 #include "tests/unit/error_text.hpp"
 #include "tests/unit/temp_folder.hpp"
 #include "tests/unit/test_data.hpp"
@@ -140,11 +141,26 @@ TEST(ModelConfig, RefusesOtherArchitectures) {
               HasSubstr("model_type: expected llama, found \"mistral\""));
 }
 
+TEST(ModelConfig, KnowsHowWeightsAreStored) {
+  for (const CheckpointFormat format :
+       {CheckpointFormat::compressed_tensors, CheckpointFormat::modelopt}) {
+    const Recipe recipe = find_recipe("fp8-dynamic-kv-e4m3");
+    // Not as a patch, which would drop its nulls.
+    const ModelConfig config =
+        read(json::object(), {{"quantization_config", quantization_config(format, recipe)}});
+    ASSERT_TRUE(config.stored_recipe);
+    EXPECT_EQ(config.stored_recipe->name, recipe.name);
+  }
+  EXPECT_FALSE(read().stored_recipe);
+  EXPECT_THAT(read_error({{"quantization_config", {{"bits", 4}}}}),
+              HasSubstr("quantization_config: "));
+}
+
 TEST(ModelConfig, RefusesWhatIsNotComputed) {
   const std::pair<const char*, json> refused[] = {
       {"attention_bias", true},      {"mlp_bias", true},
       {"hidden_act", "gelu"},        {"pretraining_tp", 2},
-      {"sliding_window", 4096},      {"quantization_config", {{"bits", 4}}},
+      {"sliding_window", 4096},      {"compression_config", {{"bits", 4}}},
       {"partial_rotary_factor", 0.5}};
   for (const auto& [key, value] : refused) {
     EXPECT_THAT(read_error({{key, value}}), HasSubstr(std::string(key) + ": expected ")) << key;

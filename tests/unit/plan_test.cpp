@@ -169,7 +169,13 @@ TEST(Plan, StreamingKeepsTheNextLayersToo) {
   const std::uint64_t layer = bytes_of(layer_shards(llama_70b(), 0, 1, 0));
   const std::uint64_t ends = 2 * embedding_shard(llama_70b(), 1, 0).bytes();
   EXPECT_EQ(plan.memory.weights, 2 * plan.layers_at_once * layer + ends);
-  EXPECT_EQ(plan.memory.quantized, plan.layers_at_once * layer / 2);
+  const std::uint64_t norms = 2 * llama_70b().hidden_size * 2;
+  EXPECT_EQ(plan.memory.quantized, plan.layers_at_once * (layer - norms) / 2);
+  Workload dequantizes = kProtocol;
+  dequantizes.copy_bytes = 2;
+  const std::uint64_t largest = 2 * llama_70b().intermediate_size * llama_70b().hidden_size;
+  EXPECT_EQ(estimate_memory(llama_70b(), dequantizes, {}, 3, gpu(24)).quantized,
+            3 * (layer - norms) + largest);
 }
 
 TEST(Plan, CountsWhatDequantizingNeeds) {

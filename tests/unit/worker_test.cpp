@@ -58,7 +58,7 @@ TEST(LayerStatistics, SurvivePacking) {
   LayerStatistics one;
   one.layer = 7;
   one.activations[1].histogram = {1, 2, 3};
-  one.activations[5].sequence_amax = {4.0f};
+  one.sequence_amax[5] = {4.0f};
   one.weights[6].channel_amax = {5.0f, 6.0f};
   const std::string bytes = pack_statistics(one) + pack_statistics(one);
   Unpacker from(bytes);
@@ -67,7 +67,7 @@ TEST(LayerStatistics, SurvivePacking) {
   EXPECT_TRUE(from.done());
   EXPECT_EQ(back.layer, 7u);
   EXPECT_EQ(back.activations[1].histogram, one.activations[1].histogram);
-  EXPECT_EQ(back.activations[5].sequence_amax, one.activations[5].sequence_amax);
+  EXPECT_EQ(back.sequence_amax[5], one.sequence_amax[5]);
   EXPECT_EQ(back.weights[6].channel_amax, one.weights[6].channel_amax);
 }
 
