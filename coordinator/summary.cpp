@@ -86,12 +86,12 @@ std::string describe_plan(const Plan& plan, const ModelConfig& config, std::uint
                       work.calibration_sequences, work.calibration_length, work.evaluation_windows,
                       work.evaluation_length, work.microbatch);
   text += fmt::format(
-      "memory      {} of {} a rank: weights {}, FP8 copy {} or statistics {}, workspace {}, "
-      "runtime {}\n",
+      "memory      {} of {} a rank: weights {}, FP8 copy {} or statistics {}, BF16 reference {}, "
+      "workspace {}, runtime {}\n",
       format_byte_size(plan.memory.total()), format_byte_size(budget),
       format_byte_size(plan.memory.weights), format_byte_size(plan.memory.quantized),
-      format_byte_size(plan.memory.statistics), format_byte_size(plan.memory.workspace),
-      format_byte_size(plan.memory.runtime));
+      format_byte_size(plan.memory.statistics), format_byte_size(plan.memory.reference),
+      format_byte_size(plan.memory.workspace), format_byte_size(plan.memory.runtime));
   text +=
       fmt::format("weights     {}\n",
                   plan.streams() ? fmt::format("streamed, {} layers at once", plan.layers_at_once)

@@ -188,7 +188,7 @@ std::vector<JobKey> make_keys() {
        .default_value = "yes",
        .help = "Compare each recipe's next-token distributions with those of BF16: KL "
                "divergence and top-1 agreement. Costs one more product with the output "
-               "projection a recipe, and keeps BF16's last hidden states in host memory",
+               "projection a recipe, and memory for BF16's last hidden states",
        .store = [](Job& job, const Values& v) {
          job.evaluation.compare = parse_choice("evaluation.compare", v[0], {"yes", "no"}) == "yes";
        }});

@@ -21,10 +21,10 @@ std::uint64_t workspace_of(const ModelConfig& config, const Workload& work, int 
   const std::size_t lanes = static_cast<std::size_t>(lanes_of(work.microbatch, slices));
   const std::size_t lane_tokens = (work.microbatch + lanes - 1) / lanes * work.max_length();
   constexpr std::uint64_t kIdTargetAndNll = 12;
-  // With what is compared come the reference's hidden states, the divergence and a mark.
-  const std::uint64_t compared = work.compares ? config.hidden_size * 2 + 5 : 0;
+  constexpr std::uint64_t kDivergenceAndMark = 5;
   return lanes * workspace_bytes(config, lane_tokens, slices, work.compares).total() +
-         work.max_tokens() * (config.hidden_size * 2 + kIdTargetAndNll + compared) +
+         work.max_tokens() *
+             (config.hidden_size * 2 + kIdTargetAndNll + (work.compares ? kDivergenceAndMark : 0)) +
          work.max_length() * config.head_dim * 2;
 }
 
@@ -77,6 +77,7 @@ MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, 
       copy_of(shards, work) * layers_at_once + codes_between(config, work, grid.tensor);
   memory.workspace = workspace_of(config, work, grid.tensor);
   memory.statistics = statistics_of_layer(config, work) * layers_at_once;
+  if (work.compares) memory.reference = work.max_tokens() * config.hidden_size * 2;
   memory.runtime = runtime_of(grid, device);
   return memory;
 }

@@ -189,6 +189,17 @@ int sufficient_ranks(const ModelConfig& config, const Workload& work, int ranks,
                    expected, format_byte_size(device.budget));
 }
 
+/// Where there is room, what recipes are compared with stays on the device.
+void keep_reference(Plan& plan, const ModelConfig& config, const Device& device) {
+  std::size_t windows = 0;
+  for (const RankPlan& rank : plan.ranks) windows = std::max(windows, rank.evaluation.count);
+  const std::uint64_t whole = windows * plan.work.evaluation_length * config.hidden_size * 2;
+  const std::uint64_t others = plan.memory.total() - plan.memory.reference;
+  if (!plan.work.compares || others > device.budget || whole > device.budget - others) return;
+  plan.memory.reference = whole;
+  plan.keeps_reference = true;
+}
+
 std::vector<RankPlan> rank_plans(const ModelConfig& config, const Workload& work,
                                  const Grid& grid) {
   std::vector<RankPlan> plans;
@@ -226,6 +237,7 @@ Plan make_plan(const ModelConfig& config, const Workload& work, const std::strin
   plan.layers_at_once = how.layers;
   plan.ranks = rank_plans(config, work, plan.grid);
   plan.memory = estimate_memory(config, plan.work, plan.grid, plan.layers_at_once, device);
+  keep_reference(plan, config, device);
   return plan;
 }
 

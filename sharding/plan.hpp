@@ -57,11 +57,12 @@ struct MemoryEstimate {
   std::uint64_t quantized = 0;   ///< their FP8 copy
   std::uint64_t workspace = 0;   ///< activations of one microbatch
   std::uint64_t statistics = 0;  ///< histograms and maxima
+  std::uint64_t reference = 0;   ///< hidden states of BF16 that recipes are compared with
   std::uint64_t runtime = 0;     ///< what CUDA, cuBLASLt and NCCL take for themselves
 
   /// Statistics are merged and gone before weights are quantized.
   std::uint64_t total() const {
-    return weights + std::max(quantized, statistics) + workspace + runtime;
+    return weights + std::max(quantized, statistics) + reference + workspace + runtime;
   }
 };
 
@@ -72,7 +73,8 @@ struct Plan {
   Workload work;                   ///< with the microbatch
   std::size_t layers_at_once = 0;  ///< layers of a rank that are computed together
   std::vector<RankPlan> ranks;
-  MemoryEstimate memory;  ///< of the rank that needs most
+  MemoryEstimate memory;         ///< of the rank that needs most
+  bool keeps_reference = false;  ///< whole on the device; else on the host, a microbatch here
 
   /// Weights pass through the device a few layers at a time, the next ones are loaded while these
   /// compute, and each pass's hidden states are kept aside.
@@ -84,7 +86,8 @@ struct Plan {
 Plan make_plan(const ModelConfig& config, const Workload& work, const std::string& mode, int ranks,
                const Device& device);
 
-/// Predicted peak of the rank that needs most, with `layers_at_once` layers computed together.
+/// Predicted peak of the rank that needs most, with `layers_at_once` layers computed together and
+/// the reference on the host.
 MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, const Grid& grid,
                                std::size_t layers_at_once, const Device& device);
 

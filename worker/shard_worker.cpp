@@ -40,7 +40,10 @@ ShardWorker::ShardWorker(const ShardContext& context)
   nll_device_ = backend.allocate(tokens * sizeof(float));
   hidden_ = backend.allocate(tokens * config.hidden_size * 2);
   if (context_.work.compares && context_.rank.predicts) {
-    reference_ = backend.allocate(tokens * config.hidden_size * 2);
+    const std::size_t kept = context_.plan.keeps_reference
+                                 ? context_.rank.evaluation.count * context_.work.evaluation_length
+                                 : tokens;
+    reference_ = backend.allocate(kept * config.hidden_size * 2);
     kl_device_ = backend.allocate(tokens * sizeof(float));
     same_top_device_ = backend.allocate(tokens);
   }
@@ -154,7 +157,7 @@ void ShardWorker::forward() {
 
 void ShardWorker::evaluate_bf16() {
   Pass& pass = evaluation_pass("bf16");
-  pass.keeps_last = context_.work.compares && context_.rank.predicts;
+  pass.is_reference = context_.work.compares;
   run(pass, "evaluate bf16", stored_layers(), nullptr);
 }
 
@@ -167,9 +170,8 @@ void ShardWorker::evaluate(const Recipe& recipe, const std::vector<LayerScales>&
         context_.rank.slice));
     layers.push_back(&quantized.back()->layer());
   }
-  const auto reference = passes_.find(sample_ + "bf16");
   Pass& pass = evaluation_pass(recipe.name);
-  if (reference != passes_.end()) pass.reference = &reference->second;
+  pass.compares = context_.work.compares;
   run(pass, "evaluate " + recipe.name, layers, nullptr);
 }
 
@@ -242,7 +244,7 @@ void ShardWorker::leave(Pass& pass, Range batch, Matrix x) {
     Collectives& pipeline = *context_.groups.pipeline;
     pipeline.send(x.data, x.rows * x.cols * 2, pipeline.rank() + 1);
   } else {
-    if (pass.keeps_last) keep(pass, batch, x, pass.last);
+    if (pass.is_reference) keep_reference(pass, batch, x);
     if (pass.scores != nullptr) score(pass, batch, x);
   }
 }
@@ -268,7 +270,7 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x) {
   const Buffer& head = head_.data() != nullptr ? head_ : embedding_;
   const Predictions predictions = {
       .x = x,
-      .reference = upload_reference(pass, batch, x),
+      .reference = pass.compares ? reference(pass, batch, x) : Matrix{},
       .final_norm = Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
       .head = Matrix::dense(head.data(), DType::bf16, shard.rows.count, x.cols),
       .targets = targets_.as<std::uint32_t>()};
@@ -291,11 +293,19 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x) {
   append(same_top_device_, pass.scores->same_top);
 }
 
-/// What x is in the pass to compare with; null where there is none.
-Matrix ShardWorker::upload_reference(const Pass& pass, Range batch, Matrix x) {
-  if (pass.reference == nullptr || pass.reference->last.empty()) return {};
-  const std::size_t first = batch.first * pass.windows->sequence_length * x.cols;
-  context_.backend.upload(reference_.data(), pass.reference->last.data() + first,
+void ShardWorker::keep_reference(const Pass& pass, Range batch, Matrix x) {
+  if (!context_.plan.keeps_reference) return keep(pass, batch, x, reference_host_);
+  context_.backend.interleave_columns(x.data, 1, reference(pass, batch, x));  // a copy
+}
+
+/// What x is, or will be, in BF16.
+Matrix ShardWorker::reference(const Pass& pass, Range batch, Matrix x) {
+  const std::size_t first_row = batch.first * pass.windows->sequence_length;
+  if (context_.plan.keeps_reference) {
+    return Matrix::dense(reference_.as<std::uint16_t>() + first_row * x.cols, DType::bf16, x.rows,
+                         x.cols);
+  }
+  context_.backend.upload(reference_.data(), reference_host_.data() + first_row * x.cols,
                           x.rows * x.cols * 2);
   return Matrix::dense(reference_.data(), DType::bf16, x.rows, x.cols);
 }

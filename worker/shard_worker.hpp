@@ -64,7 +64,7 @@ class ShardWorker {
   void forward();
 
   /// Runs the evaluation windows through the chunk in BF16. Where the work compares, what the model
-  /// ends with stays in host memory, as the reference of every `evaluate` that follows.
+  /// ends with is kept as the reference of every `evaluate` that follows.
   void evaluate_bf16();
 
   /// Runs the evaluation windows through the chunk as `recipe` computes it. scales: one a layer of
@@ -86,13 +86,11 @@ class ShardWorker {
   /// One way through the model: which sequences, and where they stand between chunks.
   struct Pass {
     const TokenWindows* windows = nullptr;
-    Range sequences;                  // of this rank
-    VariantScores* scores = nullptr;  // filled at the end; none: nothing is predicted
-    bool keeps_last = false;          // `last` is filled at the end
-    const Pass* reference = nullptr;  // whose `last` is compared with; none: nothing
-    // [own sequences * length, hidden] bf16
-    std::vector<std::uint16_t> hidden;  // between chunks
-    std::vector<std::uint16_t> last;    // after the last layer
+    Range sequences;                    // of this rank
+    VariantScores* scores = nullptr;    // filled at the end; none: nothing is predicted
+    bool is_reference = false;          // what it ends with is kept for others to compare with
+    bool compares = false;              // with that
+    std::vector<std::uint16_t> hidden;  // [own sequences * length, hidden] bf16, between chunks
   };
 
   Range layers_of(std::size_t chunk) const;
@@ -108,7 +106,8 @@ class ShardWorker {
   void leave(Pass& pass, Range batch, Matrix x);
   void keep(const Pass& pass, Range batch, Matrix x, std::vector<std::uint16_t>& into);
   void score(const Pass& pass, Range batch, Matrix x);
-  Matrix upload_reference(const Pass& pass, Range batch, Matrix x);
+  void keep_reference(const Pass& pass, Range batch, Matrix x);
+  Matrix reference(const Pass& pass, Range batch, Matrix x);
   void finish_work();
   std::vector<const Layer*> stored_layers() const;
   std::vector<LayerStatistics> merged_statistics(StatisticsObserver& observer);
@@ -117,8 +116,12 @@ class ShardWorker {
   ShardContext context_;
   Llama llama_;
   Buffer embedding_, head_, final_norm_;  // bf16; empty where another stage has them
-  // Of one microbatch; the last three where the work compares.
-  Buffer ids_, targets_, nll_device_, hidden_, reference_, kl_device_, same_top_device_;
+  // Of one microbatch; the last two where the work compares.
+  Buffer ids_, targets_, nll_device_, hidden_, kl_device_, same_top_device_;
+  // What BF16 ends with, [own windows * length, hidden]; on the host where the plan says so, and
+  // then only a microbatch of it on the device.
+  Buffer reference_;
+  std::vector<std::uint16_t> reference_host_;
   std::size_t chunk_ = 0;
   std::vector<std::unique_ptr<LayerWeights>> weights_;  // of the chunk
   std::vector<std::unique_ptr<LayerWeights>> fetched_;  // of the next one

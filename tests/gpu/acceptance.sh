@@ -10,6 +10,10 @@
 #         sanitize   the kernel tests under compute-sanitizer, but for the largest sizes
 #         golden     OUT/nano-llama.h5 and OUT/small-llama.h5 are for tests/e2e/golden_bars.py
 #         small      one digest for small-llama in every partition on up to 4 GPUs
+#         recipes    the same with every recipe and kind of keys and values, on one and two GPUs
+#         checkpoint of the 8B shape: written by the job and by 'export' on the host, read back, and
+#                    loaded by transformers (with compressed-tensors, where it is installed)
+#         compare    what comparing with BF16 adds to the evaluation of the 8B shape
 #         8b         the same for a synthetic model of the 8B shape, 16 sequences
 #         yardstick  the 8B shape through Hugging Face transformers
 #         speed      the 8B shape, 256 x 2048 tokens, on one GPU and on all of them
@@ -132,6 +136,19 @@ small() {
     "$models/small-evaluation.u32" "${small_job[@]}"
 }
 
+recipes() {
+  local all=("$models/small-llama" "$models/small-calibration.u32" "$models/small-evaluation.u32"
+    --calibration.samples 16 --calibration.sequence_length 512 --evaluation.windows 8
+    --scales.recipe "fp8-static,fp8-channel,fp8-dynamic,fp8-weight-only"
+    --scales.kv "none,e4m3,e5m2-head")
+  job 1 "${all[@]}"
+  job 1 "${all[@]}" --runtime.microbatch 1
+  job 1 "${all[@]}" --runtime.device_memory 1100MiB
+  [ "$gpus" -ge 2 ] || return
+  job 2 "${all[@]}" --partition.mode tensor
+  job 2 "${all[@]}" --partition.mode sequences
+}
+
 make_model() {  # NAME CONFIG
   [ -f "$scratch/$1/model.safetensors.index.json" ] && return
   for set in calibration:256 evaluation:141; do
@@ -148,6 +165,41 @@ make_8b() { make_model 8b "$models/8b.config.json"; }
     --calibration.samples 16 --evaluation.windows 8
 }
 
+checkpoint() {
+  make_8b
+  local recipe=fp8-static-kv-e4m3 made=$scratch/8b-fp8 again=$scratch/8b-fp8-host
+  rm -rf "$made" "$again"
+  job 1 "$scratch/8b" "$scratch/calibration.u32" "$scratch/evaluation.u32" --calibration.samples 16 \
+    --evaluation.windows 8 --scales.recipe fp8-static --scales.kv none,e4m3 \
+    --output.checkpoint "$made" --output.checkpoint_recipe $recipe
+  cp "$scratch/result.h5" "$scratch/made.h5"
+  time CUDA_VISIBLE_DEVICES='' "$programs/fp8cal" export "$scratch/made.h5" \
+    --model "$scratch/8b" --out "$again" --recipe $recipe
+  cmp "$made/model-00002-of-00005.safetensors" "$again/model-00002-of-00005.safetensors"
+  echo "== one file by the job and by the host: exit $?"
+  job 1 "$made" none "$scratch/evaluation.u32" --evaluation.windows 8
+  python3 - "$scratch" $recipe <<'EOF'
+import sys, h5py
+nll = [h5py.File(f"{sys.argv[1]}/{name}.h5")[f"perplexity/{sys.argv[2]}/nll"][:].tobytes()
+       for name in ("made", "result")]
+sys.exit(nll[0] != nll[1])
+EOF
+  echo "== NLLs of the checkpoint read back: exit $?"
+  python3 -c "import compressed_tensors" 2>/dev/null || return
+  env -u LD_LIBRARY_PATH python3 "$(dirname "$0")/../independent/read_on_gpu.py" "$made" \
+    --result "$scratch/made.h5" --recipe $recipe 2>"$out/read_on_gpu.log"
+  echo "== transformers on the checkpoint: exit $?"
+}
+
+compare() {
+  make_8b
+  for answer in no yes; do
+    bench "compare-$answer" 1 "$scratch/8b" --calibration.samples 32 --evaluation.windows 48 \
+      --scales.kv none,e4m3 --scales.recipe "fp8-static,fp8-dynamic,fp8-weight-only" \
+      --evaluation.compare $answer
+  done
+}
+
 yardstick() {
   make_8b
   env -u LD_LIBRARY_PATH python3 "$models/hf_calibrate.py" "$scratch/8b" 2>&1 | tail -n 1
@@ -157,7 +209,7 @@ speed() {
   make_8b
   progress=lines watch_memory job 1 "$scratch/8b" "$scratch/calibration.u32" \
     "$scratch/evaluation.u32"
-  bench 8b-1 1 "$scratch/8b"
+  bench 8b-1 1 "$scratch/8b" --evaluation.compare no
   [ "$gpus" -gt 1 ] || return
   for mode in sequences layers tensor; do
     bench "8b-$gpus-$mode" "$gpus" "$scratch/8b" --partition.mode $mode \

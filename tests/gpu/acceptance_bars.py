@@ -91,7 +91,7 @@ def judge_four_gpus(log, bars):
 
 
 def judge_the_rest(log, bars):
-    for stage in ("small", "8b", "70b"):
+    for stage in ("small", "recipes", "8b", "70b"):
         if log.digests[stage]:
             bars.judge(f"content digests of {stage} in {len(log.digests[stage])} runs",
                        len(set(log.digests[stage])), most=1)

@@ -63,12 +63,12 @@ def check_decompressed(model: PreTrainedModel, checkpoint: Checkpoint, report: R
     transformers rounds the scales of the file to the model's dtype: in bfloat16 the weights are
     products of rounded scales, in float32 of the scales as they are.
     """
-    model(torch.tensor([[0, 1]]))
+    model(torch.tensor([[0, 1]], device=model.device))
     equal = total = 0
     for module in checkpoint.linears:
         scale = checkpoint.tensors[f"{module}.weight_scale"].to(model.dtype)
         expected = checkpoint.tensors[f"{module}.weight"].to(model.dtype) * scale
-        equal += same_bits(model.get_submodule(module).weight.data, expected)
+        equal += same_bits(model.get_submodule(module).weight.data.cpu(), expected)
         total += expected.numel()
     report.equal(f"decompressed in {name_of(model.dtype)}: weight = FP8 x scale", equal, total)
 

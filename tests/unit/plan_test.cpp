@@ -178,6 +178,24 @@ TEST(Plan, StreamingKeepsTheNextLayersToo) {
             3 * (layer - norms) + largest);
 }
 
+TEST(Plan, KeepsTheReferenceWhereThereIsRoom) {
+  Workload work = kProtocol;
+  work.compares = true;
+  const std::uint64_t whole = 141 * 2048 * llama_70b().hidden_size * 2;
+  const Plan roomy = make_plan(llama_70b(), work, "tensor", 4, gpu(141));
+  EXPECT_TRUE(roomy.keeps_reference);
+  EXPECT_EQ(roomy.memory.reference, whole);
+  EXPECT_LE(roomy.memory.total(), gpu(141).budget);
+
+  const Plan tight = make_plan(llama_70b(), work, "auto", 1, gpu(24));
+  EXPECT_FALSE(tight.keeps_reference);
+  EXPECT_EQ(tight.memory.reference, tight.work.max_tokens() * llama_70b().hidden_size * 2);
+
+  const Plan shared = make_plan(llama_70b(), work, "sequences", 4, gpu(1024));
+  EXPECT_EQ(shared.memory.reference, whole / 141 * 36);  // the largest share
+  EXPECT_FALSE(make_plan(llama_70b(), kProtocol, "tensor", 4, gpu(141)).keeps_reference);
+}
+
 TEST(Plan, CountsWhatDequantizingNeeds) {
   Device old = gpu(24);
   const std::uint64_t usual = make_plan(nano_config(), kWork, "auto", 1, old).memory.total();
