@@ -8,7 +8,7 @@
 #include "coordinator/pass_listener.hpp"
 #include "coordinator/preparation.hpp"
 #include "coordinator/provenance.hpp"
-#include "coordinator/scale_policy.hpp"
+#include "coordinator/scales/scale_policy.hpp"
 #include "coordinator/throughput.hpp"
 #include "jobs/packing.hpp"
 #include "jobs/recipe.hpp"

@@ -1,7 +1,7 @@
 #include "coordinator/collect.hpp"
 
 #include "coordinator/result_builder.hpp"
-#include "coordinator/scale_policy.hpp"
+#include "coordinator/scales/scale_policy.hpp"
 #include "jobs/packing.hpp"
 #include "jobs/recipe.hpp"
 

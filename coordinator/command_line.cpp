@@ -44,10 +44,22 @@ bool takes_job(const std::string& command) {
   throw InputError(kWhere, "unknown option", expected, "'--" + key + "'");
 }
 
-std::vector<std::string> split(const std::string& list) {
+/// As a job key's list: names between commas, each once.
+std::vector<std::string> split(const char* option, const std::string& list) {
   std::vector<std::string> items;
   std::istringstream stream(list);
-  for (std::string item; std::getline(stream, item, ',');) items.push_back(item);
+  for (std::string item; std::getline(stream >> std::ws, item, ',');) {
+    item.erase(item.find_last_not_of(" \t") + 1);
+    const bool twice = std::find(items.begin(), items.end(), item) != items.end();
+    if (item.empty() || twice) {
+      throw InputError(kWhere, std::string("bad value of ") + option, "names, each once",
+                       "'" + list + "'");
+    }
+    items.push_back(item);
+  }
+  if (items.empty()) {
+    throw InputError(kWhere, std::string("bad value of ") + option, "a name", "nothing");
+  }
   return items;
 }
 
@@ -70,8 +82,9 @@ constexpr Option kOptions[] = {
      }},
     {"scales", "policy", [](CommandLine& line, const std::string& value) { line.policy = value; }},
     {"scales", "recipe",
-     [](CommandLine& line, const std::string& value) { line.recipes = split(value); }},
-    {"scales", "kv", [](CommandLine& line, const std::string& value) { line.kv = split(value); }},
+     [](CommandLine& line, const std::string& value) { line.recipes = split("--recipe", value); }},
+    {"scales", "kv",
+     [](CommandLine& line, const std::string& value) { line.kv = split("--kv", value); }},
     {"scales", "out", [](CommandLine& line, const std::string& value) { line.out = value; }},
     {"export", "model", [](CommandLine& line, const std::string& value) { line.model = value; }},
     {"export", "out", [](CommandLine& line, const std::string& value) { line.out = value; }},
@@ -129,13 +142,14 @@ constexpr const char* kOverview =
   fp8cal run JOB [--key value ...]             calibrate, derive scales, measure perplexity in BF16
                                                and FP8, write one auditable result file
   fp8cal plan JOB [--ranks N] [--key value ...]  who would do what, and how much memory it takes
-  fp8cal scales RESULT --policy POLICY [--recipe NAME,...] [--kv NAME,...] --out NEW_RESULT
+  fp8cal scales RESULT --policy POLICY [--recipe NAME,... [--kv NAME,...]] --out NEW_RESULT
                                                scales by another policy from the distributions of a
                                                result, in seconds, without model or GPU
   fp8cal export RESULT --model FOLDER --out FOLDER [--recipe NAME] [--format compressed-tensors|modelopt]
                        [--force]               an FP8 checkpoint with the scales of a result, as
-                                               vLLM, SGLang and TensorRT-LLM load it; a job with
-                                               that folder as model.path evaluates it
+                                               vLLM, SGLang and TensorRT-LLM load it; --force
+                                               replaces an older one there. A job with that folder
+                                               as model.path evaluates it
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
@@ -210,7 +224,9 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
 }
 
 std::string help_text(const std::string& topic) {
-  if (topic.empty()) return kOverview;
+  const bool is_command =
+      std::find(commands().begin(), commands().end(), topic) != commands().end();
+  if (topic.empty() || is_command) return kOverview;
   if (topic == "job") return kJobHelp + describe_job_keys();
   throw InputError(kWhere, "no help on '" + topic + "'", "'fp8cal help' or 'fp8cal help job'",
                    "'fp8cal help " + topic + "'");

@@ -11,17 +11,16 @@
 #include <thread>
 
 #include "coordinator/bench.hpp"
-#include "coordinator/diagnostics_text.hpp"
-#include "coordinator/export.hpp"
-#include "coordinator/export_folder.hpp"
+#include "coordinator/checkpoint/export.hpp"
+#include "coordinator/checkpoint/export_folder.hpp"
+#include "coordinator/checkpoint/synthetic_checkpoint.hpp"
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
 #include "coordinator/progress.hpp"
 #include "coordinator/provenance.hpp"
-#include "coordinator/quality_gates.hpp"
-#include "coordinator/rescale.hpp"
+#include "coordinator/scales/diagnostics_text.hpp"
+#include "coordinator/scales/rescale.hpp"
 #include "coordinator/summary.hpp"
-#include "coordinator/synthetic_checkpoint.hpp"
 #include "coordinator/version.hpp"
 #include "jobs/atomic_file.hpp"
 #include "jobs/recipe.hpp"
@@ -72,6 +71,13 @@ std::string first_recipe(const Result& result) {
   return result.scales.empty() ? "" : result.scales.begin()->first;
 }
 
+/// Whether a file of this name would lie in the folder, or in one below it.
+bool lies_in(const std::filesystem::path& file, const std::filesystem::path& folder) {
+  const auto inner = std::filesystem::weakly_canonical(std::filesystem::absolute(file));
+  const auto outer = std::filesystem::weakly_canonical(std::filesystem::absolute(folder));
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
 ExportRequest checkpoint_request(const Job& job) {
   return {.model = job.model.path,
           .out = job.output.checkpoint,
@@ -87,6 +93,10 @@ void run(const CommandLine& line, const Control& control) {
     if (!speaks || job.output.checkpoint.empty()) return;
     const ExportRequest request = checkpoint_request(job);
     check_expressible(request.format, find_recipe(request.recipe));
+    if (lies_in(job.output.result, request.out)) {
+      throw InputError("output.result", "file", "one outside output.checkpoint", job.output.result);
+    }
+    files_to_copy(request.model);
     prepare_export_folder(request.model, request.out, request.force);
   });
   const auto progress =
@@ -99,13 +109,11 @@ void run(const CommandLine& line, const Control& control) {
   std::fflush(stdout);
   if (!job.output.checkpoint.empty()) {
     export_checkpoint(checkpoint_request(job), outcome.result, outcome.digest,
-                      threads_per_rank(control), control, *progress);
+                      job.runtime.threads.value_or(threads_per_rank(control)), control, *progress);
     if (speaks) fmt::print("checkpoint {}\n", job.output.checkpoint);
   }
   run_agreed(control, [&] {
-    if (!speaks) return;
-    const std::string failed = failed_gates(job, outcome.result);
-    if (!failed.empty()) throw Error(ExitCode::gate_failed, failed);
+    if (!outcome.failed_gates.empty()) throw Error(ExitCode::gate_failed, outcome.failed_gates);
   });
 }
 
@@ -124,9 +132,10 @@ void plan(const CommandLine& line, const Control& control) {
   });
 }
 
-/// A job that is only measured need not say where its result would go; if it does, it goes nowhere.
+/// A job that is only measured need not say where its output would go; if it does, it goes nowhere.
 std::vector<JobOption> without_result(std::vector<JobOption> options) {
-  std::erase_if(options, [](const JobOption& one) { return one.key == "output.result"; });
+  std::erase_if(options, [](const JobOption& one) { return one.key.starts_with("output."); });
+  options.push_back({"output.checkpoint", "none"});
   options.push_back({"output.result", "none"});
   return options;
 }
@@ -160,6 +169,10 @@ void scales(const CommandLine& line, const Control& control) {
       recipes = combine(recipes, line.kv);
     }
     for (const std::string& name : recipes) find_recipe(name);
+    std::error_code missing;
+    if (std::filesystem::equivalent(line.out, line.subject, missing)) {
+      throw InputError(line.out, "--out", "another file than the result that is read", "the same");
+    }
     check_writable(line.out);
     Result result = rescale(read_result(line.subject), line.policy, recipes,
                             threads_per_rank(control), line.subject);
@@ -186,7 +199,7 @@ void export_result(const CommandLine& line, const Control& control) {
       make_progress(control.rank() == 0 ? resolve_progress("auto") : ProgressKind::none);
   export_checkpoint(request, stored.result, stored.digest, threads_per_rank(control), control,
                     *progress);
-  if (control.rank() == 0) fmt::print("{} {}\n", request.recipe, line.out);
+  if (control.rank() == 0) fmt::print("recipe {}\ncheckpoint {}\n", request.recipe, line.out);
 }
 
 void synth(const CommandLine& line, const Control& control) {

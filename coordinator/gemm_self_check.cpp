@@ -12,8 +12,10 @@ namespace {
 
 constexpr std::size_t kRows = 256;
 
-std::vector<ProductKind> kinds_of(const Job& job) {
+std::vector<ProductKind> kinds_of(const Job& job, const ModelConfig& config) {
   std::vector<ProductKind> kinds = {ProductKind::bf16};
+  // Fused modules of a checkpoint may have weight scales of their own, and so one a row.
+  if (config.stored_recipe) kinds.push_back(ProductKind::fp8_vector);
   for (const std::string& name : job.scales.recipes) {
     const Recipe recipe = find_recipe(name);
     if (recipe.input == Recipe::Input::bf16) continue;
@@ -29,7 +31,7 @@ std::string check_gemms(Backend& backend, const ModelConfig& config, const Job& 
   if (backend.name() == "cpu") return "not needed: the cpu backend adds up in one order";
   // In as many slices as any cluster could use, not only this one: results must be equal.
   const auto slices = static_cast<std::size_t>(tensor_degrees(config).back());
-  const std::vector<ProductKind> kinds = kinds_of(job);
+  const std::vector<ProductKind> kinds = kinds_of(job, config);
   const std::vector<ProductShape> shapes = {
       {config.q_rows() + 2 * config.kv_rows(), config.hidden_size, slices, kinds},
       {config.hidden_size, config.q_rows(), slices, kinds},

@@ -101,7 +101,7 @@ Job fit_to_model(Job job) {
   };
   refuse("evaluation.max_delta_ppl", job.evaluation.max_delta_ppl.has_value());
   refuse("evaluation.max_kl", job.evaluation.max_kl.has_value());
-  refuse("output.checkpoint", !job.output.checkpoint.empty());
+  job.output.checkpoint.clear();
   job.calibration = {};
   job.scales = {.recipes = {config.stored_recipe->name}, .policy = {}};
   job.evaluation.compare = false;

@@ -24,8 +24,8 @@ struct Inputs {
 };
 
 /// The job as its model can run it: nothing but an evaluation where the checkpoint is FP8 already.
-/// Throws InputError where a BF16 model has no calibration.dataset, and where an FP8 one is asked
-/// for what needs its BF16 weights (quality gates, a checkpoint).
+/// Throws InputError where a BF16 model has no calibration.dataset, and where an FP8 one has
+/// quality gates, for which there is no BF16 to hold it against.
 Job fit_to_model(Job job);
 
 /// Rank 0 tokenizes the datasets and draws the sequences; every rank reads the model's config and

@@ -10,8 +10,9 @@
 #include "coordinator/collect.hpp"
 #include "coordinator/preparation.hpp"
 #include "coordinator/provenance.hpp"
+#include "coordinator/quality_gates.hpp"
 #include "coordinator/result_builder.hpp"
-#include "coordinator/scale_policy.hpp"
+#include "coordinator/scales/scale_policy.hpp"
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
 #include "jobs/recipe.hpp"
@@ -41,8 +42,8 @@ struct Computation {
 
 /// Throws where a score of this rank's windows is infinite or NaN. scores: [windows, predictions],
 /// or empty.
-void check_finite(const std::string& variant, const char* what, const std::vector<float>& scores,
-                  const RankPlan& rank) {
+void expect_finite(const std::string& variant, const char* what, const std::vector<float>& scores,
+                   const RankPlan& rank) {
   for (std::size_t i = 0; i < scores.size(); ++i) {
     if (std::isfinite(scores[i])) continue;
     const std::size_t predictions = scores.size() / rank.evaluation.count;
@@ -57,8 +58,8 @@ void check_scores(const Computation& run) {
   run_agreed(run.control, [&] {
     for (const std::string& variant : run.variants()) {
       const VariantScores& scores = run.worker.scores(variant);
-      check_finite(variant, "log-likelihood", scores.nll, run.rank);
-      check_finite(variant, "KL divergence", scores.kl, run.rank);
+      expect_finite(variant, "log-likelihood", scores.nll, run.rank);
+      expect_finite(variant, "KL divergence", scores.kl, run.rank);
     }
   });
 }
@@ -126,7 +127,13 @@ void compute(const Computation& run, const Checkpoint& checkpoint, Result& resul
 
 std::vector<std::string> protocol_warnings(const Job& job) {
   std::vector<std::string> warnings;
-  if (job.calibration.dataset.empty()) return warnings;  // of an FP8 checkpoint, only evaluated
+  if (job.calibration.dataset.empty()) {
+    warnings.push_back(fmt::format(
+        "the checkpoint is {} already and is evaluated as it is: calibration.*, scales.* and "
+        "output.checkpoint are not used",
+        job.scales.recipes.front()));
+    return warnings;
+  }
   const std::size_t samples = job.calibration.samples;
   if (samples < 32) {
     warnings.push_back(fmt::format(
@@ -172,6 +179,8 @@ Outcome run_job(const Job& job, const std::string& command_line, const Control& 
   run_agreed(control, [&] {
     if (control.rank() != 0) return;
     add_differences(job, result);
+    outcome.failed_gates = failed_gates(job, result);
+    if (!outcome.failed_gates.empty()) facts.warnings.push_back(outcome.failed_gates);
     result.job =
         describe_job(job, ready.inputs, *ready.backend, ready.checkpoint->format(), weights_digest);
     result.provenance = make_provenance(job, ready.plan, facts);

@@ -14,6 +14,7 @@ struct Outcome {
   Result result;
   std::string digest;  ///< content digest of the result file
   Plan plan;
+  std::string failed_gates;       ///< what failed_gates() says; empty but on rank 0
   std::uint64_t peak_memory = 0;  ///< of the rank's device that needed most, bytes
   double seconds = 0;
 };

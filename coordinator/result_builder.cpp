@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/model_attributes.hpp"
-#include "coordinator/tensor_diagnostics.hpp"
+#include "coordinator/scales/tensor_diagnostics.hpp"
 #include "jobs/error.hpp"
 #include "jobs/sha256.hpp"
 #include "sharding/weight_shards.hpp"

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "coordinator/diagnostics_text.hpp"
-#include "coordinator/outliers.hpp"
+#include "coordinator/scales/diagnostics_text.hpp"
+#include "coordinator/scales/outliers.hpp"
 #include "coordinator/verdict.hpp"
 #include "jobs/byte_size.hpp"
 
@@ -86,7 +86,7 @@ std::string describe_plan(const Plan& plan, const ModelConfig& config, std::uint
                       work.calibration_sequences, work.calibration_length, work.evaluation_windows,
                       work.evaluation_length, work.microbatch);
   text += fmt::format(
-      "memory      {} of {} a rank: weights {}, FP8 copy {} or statistics {}, BF16 reference {}, "
+      "memory      {} of {} a rank: weights {}, copies {} or statistics {}, BF16 reference {}, "
       "workspace {}, runtime {}\n",
       format_byte_size(plan.memory.total()), format_byte_size(budget),
       format_byte_size(plan.memory.weights), format_byte_size(plan.memory.quantized),

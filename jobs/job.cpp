@@ -94,7 +94,7 @@ ValuesByKey parse_file(const std::filesystem::path& file, const std::string& tex
       const JobKey& key = expect_key(file.string(), option.string_key);
       for (const std::string& value : option.value) {
         std::string resolved = trim(value);
-        if (key.is_path && !resolved.empty()) {
+        if (key.is_path && !resolved.empty() && resolved != key.default_value) {
           resolved = (file.parent_path() / resolved).lexically_normal().string();
         }
         add_value(values, file.string(), key, resolved);

@@ -48,7 +48,7 @@ std::optional<double> parse_limit(const std::string& key, const std::string& tex
   if (text == "none") return std::nullopt;
   double limit = 0;
   const char* end = text.data() + text.size();
-  const auto [last, error] = std::from_chars(text.data(), end, limit, std::chars_format::fixed);
+  const auto [last, error] = std::from_chars(text.data(), end, limit);
   if (error == std::errc() && last == end && limit >= 0 && std::isfinite(limit)) return limit;
   throw InputError(key, "bad value", "none or a number from 0 on", "'" + text + "'");
 }
@@ -63,8 +63,7 @@ void refuse_duplicates(const std::string& key, Values values) {
 constexpr std::uint64_t kMaxLength = 1u << 20;
 constexpr std::uint64_t kMaxWindows = 1u << 24;
 
-std::vector<JobKey> make_keys() {
-  std::vector<JobKey> keys;
+void add_model_keys(std::vector<JobKey>& keys) {
   keys.push_back({.name = "model.path",
                   .argument = "FOLDER",
                   .required = true,
@@ -72,6 +71,9 @@ std::vector<JobKey> make_keys() {
                   .help = "Hugging Face checkpoint: config.json, safetensors, tokenizer.json. One "
                           "that is FP8 already is evaluated as it is",
                   .store = [](Job& job, const Values& v) { job.model.path = v[0]; }});
+}
+
+void add_calibration_keys(std::vector<JobKey>& keys) {
   keys.push_back({.name = "calibration.dataset",
                   .argument = "FILE",
                   .is_path = true,
@@ -110,6 +112,9 @@ std::vector<JobKey> make_keys() {
                     job.calibration.seed = parse_number("calibration.seed", v[0], 0,
                                                         std::numeric_limits<std::int64_t>::max());
                   }});
+}
+
+void add_scales_keys(std::vector<JobKey>& keys) {
   keys.push_back(
       {.name = "scales.recipe",
        .argument = "NAME,...",
@@ -150,6 +155,9 @@ std::vector<JobKey> make_keys() {
                     parse_scale_policy(v[0]);
                     job.scales.policy = v[0];
                   }});
+}
+
+void add_evaluation_keys(std::vector<JobKey>& keys) {
   keys.push_back({.name = "evaluation.dataset",
                   .argument = "FILE",
                   .required = true,
@@ -210,12 +218,18 @@ std::vector<JobKey> make_keys() {
                     throw InputError("evaluation.max_kl", "nothing to hold against it",
                                      "evaluation.compare = yes", "no");
                   }});
+}
+
+void add_partition_keys(std::vector<JobKey>& keys) {
   keys.push_back({.name = "partition.mode",
                   .argument = "MODE",
                   .default_value = "auto",
                   .help = "layers, tensor or sequences, or a grid such as layers:2+tensor:4; auto "
                           "chooses by memory and speed. No choice changes a bit of the content",
                   .store = [](Job& job, const Values& v) { job.partition.mode = v[0]; }});
+}
+
+void add_runtime_keys(std::vector<JobKey>& keys) {
   keys.push_back(
       {.name = "runtime.backend",
        .argument = "NAME",
@@ -280,6 +294,9 @@ std::vector<JobKey> make_keys() {
          job.runtime.allow_variant_gemm =
              parse_choice("runtime.allow_variant_gemm", v[0], {"yes", "no"}) == "yes";
        }});
+}
+
+void add_output_keys(std::vector<JobKey>& keys) {
   keys.push_back({.name = "output.result",
                   .argument = "FILE",
                   .required = true,
@@ -287,12 +304,15 @@ std::vector<JobKey> make_keys() {
                   .help = "The result: one HDF5 file, replaced as a whole or not at all",
                   .store = [](Job& job, const Values& v) { job.output.result = v[0]; }});
   keys.push_back({.name = "output.checkpoint",
-                  .argument = "FOLDER",
+                  .argument = "FOLDER|none",
+                  .default_value = "none",
                   .is_path = true,
                   .help =
                       "Where to write the FP8 checkpoint that inference engines load, as 'fp8cal "
                       "export' does; must not exist yet, or be empty",
-                  .store = [](Job& job, const Values& v) { job.output.checkpoint = v[0]; }});
+                  .store = [](Job& job, const Values& v) {
+                    job.output.checkpoint = v[0] == "none" ? "" : v[0];
+                  }});
   keys.push_back({.name = "output.checkpoint_format",
                   .argument = "NAME",
                   .default_value = "compressed-tensors",
@@ -313,6 +333,17 @@ std::vector<JobKey> make_keys() {
                             ? job.scales.recipes.front()
                             : parse_choice("output.checkpoint_recipe", v[0], job.scales.recipes);
                   }});
+}
+
+std::vector<JobKey> make_keys() {
+  std::vector<JobKey> keys;
+  add_model_keys(keys);
+  add_calibration_keys(keys);
+  add_scales_keys(keys);
+  add_evaluation_keys(keys);
+  add_partition_keys(keys);
+  add_runtime_keys(keys);
+  add_output_keys(keys);
   return keys;
 }
 

@@ -89,6 +89,17 @@ Perplexity read_predictions(const BoundedGroup& group, const TokenWindows& evalu
   return perplexity;
 }
 
+PerplexityDifference read_difference(const BoundedGroup& group, AttributesToTake& attributes) {
+  const PerplexityDifference found = {attributes.take<double>("ppl_difference"),
+                                      attributes.take<double>("ppl_difference_low"),
+                                      attributes.take<double>("ppl_difference_high")};
+  const bool finite =
+      std::isfinite(found.difference) && std::isfinite(found.low) && std::isfinite(found.high);
+  if (finite && found.low <= found.high) return found;
+  throw InputError(group.describe("ppl_difference"), "value", "finite numbers, low not above high",
+                   fmt::format("{}, {} to {}", found.difference, found.low, found.high));
+}
+
 void read_variant(const std::string& name, const BoundedGroup& group, Result& result) {
   const Perplexity& perplexity =
       result.perplexity.emplace(name, read_predictions(group, result.evaluation)).first->second;
@@ -102,9 +113,7 @@ void read_variant(const std::string& name, const BoundedGroup& group, Result& re
                    perplexity.top1_agreement());
   }
   if (attributes.has("ppl_difference")) {
-    result.differences[name] = {attributes.take<double>("ppl_difference"),
-                                attributes.take<double>("ppl_difference_low"),
-                                attributes.take<double>("ppl_difference_high")};
+    result.differences[name] = read_difference(group, attributes);
   }
   attributes.require_none_left();
 }

@@ -12,7 +12,6 @@
 namespace fp8cal {
 namespace {
 
-constexpr std::size_t kHistogramBins = 32768;
 constexpr std::size_t kInfinityBin = 0x7F80;  // BF16: from here on infinity and NaN
 // 70 times what 512 sequences of 128K tokens give 28,672 channels; all bins together stay below
 // 2^63.
@@ -52,7 +51,7 @@ TokenWindows read_windows(const BoundedGroup& job, const std::string& name) {
 }
 
 std::vector<std::uint64_t> read_histogram(const BoundedGroup& group) {
-  auto histogram = group.numbers<std::uint64_t>("histogram", {kHistogramBins}, "elements");
+  auto histogram = group.numbers<std::uint64_t>("histogram", {kHistogramSize}, "elements");
   require_each(group, "histogram", histogram, "at most 2^47 elements a bin",
                [](std::uint64_t count) { return count <= kMaxCount; });
   const std::vector<std::uint64_t> not_numbers(histogram.begin() + kInfinityBin, histogram.end());

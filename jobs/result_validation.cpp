@@ -7,8 +7,6 @@
 namespace fp8cal {
 namespace {
 
-constexpr std::size_t kHistogramSize = 32768;
-
 void require_size(const std::string& what, std::size_t found, std::size_t expected) {
   if (found != expected) {
     throw std::invalid_argument(

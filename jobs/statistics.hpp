@@ -1,10 +1,14 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace fp8cal {
+
+/// Counters of a histogram: a BF16 magnitude has 15 bits.
+inline constexpr std::size_t kHistogramSize = 32768;
 
 /// The largest magnitude of a tensor in the first sequences of the calibration.
 struct AmaxSnapshot {
@@ -16,9 +20,10 @@ struct AmaxSnapshot {
 
 /// What calibration keeps of one observed tensor: its exact distribution.
 struct ActivationStatistics {
-  std::vector<std::uint64_t> histogram;  ///< [32768]; bin b: elements whose low 15 BF16 bits are b
-  std::vector<float> channel_amax;       ///< [channels]
-  std::vector<AmaxSnapshot> snapshots;   ///< after 32, 64, 128, 256 and 512 sequences
+  std::vector<std::uint64_t>
+      histogram;  ///< [kHistogramSize]; bin b: elements whose low 15 BF16 bits are b
+  std::vector<float> channel_amax;      ///< [channels]
+  std::vector<AmaxSnapshot> snapshots;  ///< after 32, 64, 128, 256 and 512 sequences
 };
 
 /// What is kept of one weight matrix.

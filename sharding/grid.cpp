@@ -111,7 +111,7 @@ void check_grid(const Grid& grid, const ModelConfig& config, std::size_t sequenc
   check_degree("layers", grid.layers, layer_degrees(config));
   check_degree("tensor", grid.tensor, tensor_degrees(config));
   if (static_cast<std::size_t>(grid.sequences) > sequences) {
-    throw InputError(kKey, "more ranks than calibration sequences",
+    throw InputError(kKey, "more ranks than sequences to share",
                      fmt::format("at most {} ranks along 'sequences'", sequences),
                      std::to_string(grid.sequences));
   }

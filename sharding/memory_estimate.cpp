@@ -16,6 +16,14 @@ std::uint64_t statistics_of_layer(const ModelConfig& config, const Workload& wor
   return 6 * kHistogramBytes + 4 * channels + 6 * 4 * work.calibration_sequences;
 }
 
+/// The row maxima of one weight, of a slice and then of all, on their way to the host.
+std::uint64_t gathered_maxima(const ModelConfig& config, const Workload& work) {
+  if (work.calibration_sequences == 0) return 0;
+  const std::size_t rows =
+      std::max({config.q_rows(), config.hidden_size, config.intermediate_size});
+  return 2 * rows * sizeof(float);
+}
+
 /// Activations of one microbatch, and what goes in and out of the model with it.
 std::uint64_t workspace_of(const ModelConfig& config, const Workload& work, int slices) {
   const std::size_t lanes = static_cast<std::size_t>(lanes_of(work.microbatch, slices));
@@ -29,12 +37,18 @@ std::uint64_t workspace_of(const ModelConfig& config, const Workload& work, int 
 }
 
 /// The copies of one layer's linear weights that a recipe computes with.
-std::uint64_t copy_of(const std::vector<WeightShard>& layer, const Workload& work) {
+std::uint64_t copy_of(const std::vector<WeightShard>& layer, const ModelConfig& config,
+                      const Workload& work) {
   std::uint64_t elements = 0;
+  std::uint64_t rows = 0;
   for (const WeightShard& shard : layer) {
-    if (shard.is_matrix()) elements += shard.rows.count * shard.cols();
+    if (!shard.is_matrix()) continue;
+    elements += shard.rows.count * shard.cols();
+    rows += shard.rows.count;
   }
-  return elements * work.copy_bytes;
+  // A scale a row, one for each of the four inputs, and one a KV head, of keys and of values.
+  const std::uint64_t scales = rows + 4 + 2 * config.num_key_value_heads;
+  return elements * work.copy_bytes + scales * sizeof(float);
 }
 
 /// FP8 codes on their way to a dequantized copy, of the largest matrix.
@@ -67,16 +81,18 @@ MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, 
   const std::uint64_t layer = bytes_of(shards);
   const std::uint64_t embedding = embedding_shard(config, grid.tensor, 0).bytes();
   const bool one_stage = grid.layers == 1;
+  const std::uint64_t final_norm = final_norm_shard(config).bytes();
   // Untied, the first stage holds the embedding and the last the head: both in a single stage.
   const std::uint64_t ends = one_stage && !config.tie_word_embeddings ? 2 * embedding : embedding;
   // Streamed, the layers that come next are loaded while these are still there.
   const std::size_t own = config.num_hidden_layers / static_cast<std::size_t>(grid.layers);
   MemoryEstimate memory;
-  memory.weights = layer * std::min(own, 2 * layers_at_once) + ends;
+  memory.weights = layer * std::min(own, 2 * layers_at_once) + ends + final_norm;
   memory.quantized =
-      copy_of(shards, work) * layers_at_once + codes_between(config, work, grid.tensor);
+      copy_of(shards, config, work) * layers_at_once + codes_between(config, work, grid.tensor);
   memory.workspace = workspace_of(config, work, grid.tensor);
-  memory.statistics = statistics_of_layer(config, work) * layers_at_once;
+  memory.statistics =
+      statistics_of_layer(config, work) * layers_at_once + gathered_maxima(config, work);
   if (work.compares) memory.reference = work.max_tokens() * config.hidden_size * 2;
   memory.runtime = runtime_of(grid, device);
   return memory;

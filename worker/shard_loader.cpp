@@ -1,8 +1,11 @@
 #include "worker/shard_loader.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <span>
 #include <utility>
+
+#include "jobs/error.hpp"
 
 namespace fp8cal {
 namespace {
@@ -24,11 +27,24 @@ std::size_t slot_bytes(const ModelConfig& config) {
   return std::max(kBlockBytes, kDigestRows * widest * sizeof(std::uint16_t));
 }
 
+/// codes: rows.count * shard.cols() of E4M3, which has no infinity.
+void refuse_nan(const WeightShard& shard, Range rows, std::span<const std::byte> codes) {
+  for (const int nan : {0x7F, 0xFF}) {
+    const void* found = std::memchr(codes.data(), nan, codes.size());
+    if (found == nullptr) continue;
+    const auto at = static_cast<std::size_t>(static_cast<const std::byte*>(found) - codes.data());
+    throw InputError("tensor " + shard.name,
+                     "row " + std::to_string(rows.first + at / shard.cols()), "finite weights",
+                     "nan");
+  }
+}
+
 /// into: rows.count * shard.cols() elements of shard.dtype, aligned to them.
 void read_rows(const Checkpoint& checkpoint, const WeightShard& shard, Range rows,
                std::span<std::byte> into) {
   if (shard.dtype == DType::e4m3) {
     checkpoint.read_codes(shard.name, rows.first, rows.count, into);
+    refuse_nan(shard, rows, into);
     return;
   }
   checkpoint.read_rows(shard.name, rows.first, rows.count,

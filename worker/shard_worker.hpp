@@ -73,7 +73,7 @@ class ShardWorker {
 
   /// This rank's scores of a variant ("bf16" or a recipe); empty but on slice 0 of the last stage,
   /// and before its last chunk. May hold infinities and NaNs.
-  const VariantScores& scores(const std::string& variant) { return scores_[variant]; }
+  const VariantScores& scores(const std::string& variant) const { return scores_.at(variant); }
 
   /// From now on passes take only this rank's first microbatch, for measuring. Their NLLs and
   /// hidden states are kept under names that begin with `prefix`, beside those of whole passes. ""

@@ -19,6 +19,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 DATA = pathlib.Path(os.environ["FP8CAL_DATA"])
 DEMO = SOURCE / "jobs" / "demo"
 NANO = DEMO / "nano-llama"
+RECIPES = ("fp8-static", "fp8-channel", "fp8-dynamic", "fp8-weight-only")
 SKIPPED = 77  # the exit status that CTest takes for a skipped test
 
 

@@ -319,7 +319,7 @@ class PartitionTest(harness.RefusalTest):
 
     def test_more_ranks_than_work(self):
         self.refuse_partition(
-            "sequences", 4, ["partition.mode", "more ranks than calibration sequences",
+            "sequences", 4, ["partition.mode", "more ranks than sequences to share",
                              "at most 2", "found 4"], calibration__samples=2)
         self.refuse_partition("tensor", 3, ["'tensor'", "expected 1, 2, 4, 8 ranks, found 3"])
         self.refuse_partition("layers", 3, ["'layers'", "expected 1, 2, 4 ranks, found 3"])

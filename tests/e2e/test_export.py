@@ -16,7 +16,6 @@ import numpy as np
 
 import harness
 
-RECIPES = ("fp8-static", "fp8-channel", "fp8-dynamic", "fp8-weight-only")
 KV = ("none", "e4m3", "e4m3-head")
 
 
@@ -25,7 +24,7 @@ def contents(folder):
 
 
 def variant_names(kv=KV):
-    return [recipe if one == "none" else f"{recipe}-kv-{one}" for recipe in RECIPES for one in kv]
+    return [recipe if one == "none" else f"{recipe}-kv-{one}" for recipe in harness.RECIPES for one in kv]
 
 
 class ExportTest(harness.RefusalTest):
@@ -36,7 +35,7 @@ class ExportTest(harness.RefusalTest):
         cls.addClassCleanup(shutil.rmtree, cls.results, ignore_errors=True)
         cls.calibrated = cls.results / "calibrated.h5"
         keys = harness.small_job(
-            cls.calibrated, scales__recipe=",".join(RECIPES), scales__kv=",".join(KV)
+            cls.calibrated, scales__recipe=",".join(harness.RECIPES), scales__kv=",".join(KV)
         )
         done = harness.run(["run", *harness.options_of(keys)])
         assert done.returncode == 0, done.stderr
@@ -94,7 +93,7 @@ class ExportTest(harness.RefusalTest):
             self.assertEqual(contents(self.export(self.folder / f"{ranks}", ranks=ranks)), expected)
         by_job = self.folder / "by-job"
         self.succeed(
-            harness.small_job(self.folder / "job.h5", scales__recipe=",".join(RECIPES),
+            harness.small_job(self.folder / "job.h5", scales__recipe=",".join(harness.RECIPES),
                               scales__kv=",".join(KV), output__checkpoint=by_job), ranks=2)
         self.assertEqual(contents(by_job), expected)
 
@@ -147,6 +146,8 @@ class ExportTest(harness.RefusalTest):
             ({attention + "q_proj.input_scale": ("F32", [1], one)}, ["reads the same input"]),
             ({attention + "k_scale": ("F32", [1], np.float32(np.nan).tobytes())}, ["k_scale", "nan"]),
             ({attention + "v_scale": ("F32", [1], np.float32(-1).tobytes())}, ["v_scale", "-1"]),
+            ({attention + "o_proj.weight": ("F8_E4M3", [128, 512], bytes(1024) + b"\x7f" + bytes(64511))},
+             ["o_proj.weight", "row 2", "nan"]),
             ({attention + "o_proj.weight_scale": ("F32", [2], one + one)}, ["o_proj", "[2]"]),
             ({attention + "o_proj.weight": ("BF16", [128, 512], bytes(128 * 512 * 2))},
              ["o_proj.weight", "F8_E4M3", "BF16"]),
@@ -179,8 +180,29 @@ class ExportTest(harness.RefusalTest):
         out = self.export(self.folder / "out")
         job = self.job(model__path=out)
         self.refuse(["run", *job, "--evaluation.max_kl", "1"], ["evaluation.max_kl", "BF16"])
-        self.refuse(["run", *job, "--output.checkpoint", self.folder / "x"], ["output.checkpoint"])
+        self.refuse(["run", *job, "--evaluation.max_delta_ppl", "1"], ["evaluation.max_delta_ppl"])
         self.refuse(["bench", *job], ["model.path", "BF16"])
+
+    def test_a_job_file_is_used_again_for_its_checkpoint(self):
+        job = self.folder / "job.ini"
+        keys = harness.small_job(self.folder / "first.h5", output__checkpoint=self.folder / "fp8")
+        job.write_text("".join(f"{key} = {value}\n" for key, value in keys.items()))
+        for options in ([], ["--model.path", self.folder / "fp8",
+                             "--output.result", self.folder / "second.h5"]):
+            done = harness.run(["run", job, *options])
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("evaluated as it is", done.stderr)
+        none = harness.run(["run", job, "--output.checkpoint", "none"])
+        self.assertEqual(none.returncode, 0, none.stderr)
+        self.assertNotIn("checkpoint", none.stdout)
+
+    def test_what_a_job_refuses_before_it_begins(self):
+        out = self.output / "new"
+        self.refuse(["run", *self.job(output__checkpoint=out, output__result=out / "result.h5")],
+                    ["output.result", "outside output.checkpoint"])
+        self.refuse(["run", *self.job(output__checkpoint=out, scales__recipe="fp8-weight-only",
+                                      output__checkpoint_format="modelopt")], ["modelopt"])
+        self.refuse(["run", *self.job(output__checkpoint=harness.NANO / "x")], ["inside"])
 
     def drop_index(self, folder):
         """So that only the file itself is wrong."""

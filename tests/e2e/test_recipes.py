@@ -120,6 +120,23 @@ class RecipesTest(harness.TempFolderTest):
             nll_of(without, "fp8-static").tobytes(), nll_of(self.result, "fp8-static").tobytes()
         )
 
+    def test_the_smallest_budget_that_is_planned_is_enough(self):
+        """Whatever the plan accepts runs: the refusal names the budget."""
+        for ranks, keys in ((1, {}), (2, {"partition.mode": "tensor"}),
+                            (8, {"partition.mode": "tensor"}), (2, {"partition.mode": "layers"})):
+            job = harness.small_job(
+                self.result, scales__recipe=",".join(harness.RECIPES), scales__kv="none,e4m3-head")
+            job |= keys
+            low, high = 1, 1 << 25  # the plan refuses the former and accepts the latter
+            while high - low > 1:
+                middle = (low + high) // 2
+                options = harness.options_of(job | {"runtime.device_memory": middle})
+                if harness.run(["plan", "--ranks", ranks, *options]).returncode == 0:
+                    high = middle
+                else:
+                    low = middle
+            self.succeed(job | {"runtime.device_memory": high}, ranks)
+
     def test_quality_gates(self):
         limits = {"evaluation.max_delta_ppl": "100", "evaluation.max_kl": "10"}
         self.succeed(harness.small_job(self.result) | limits)

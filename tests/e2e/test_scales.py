@@ -1,5 +1,6 @@
 """`fp8cal scales`: other scales from the distributions that a result holds."""
 
+import shutil
 import time
 import unittest
 
@@ -89,6 +90,19 @@ class ScalesTest(harness.RefusalTest):
                     ["config.json"])
         self.refuse(["scales", self.parent, "--policy", "mse", "--recipe", "fp4", *out], ["'fp4'"])
         self.refuse(["scales", self.parent, "--policy", "mse", "--kv", "e4m3", *out], ["--recipe"])
+        self.refuse(["scales", self.parent, "--policy", "mse", "--out", self.parent], ["the same"])
+        for names in ("fp8-static,fp8-static", "fp8-static,,fp8-dynamic", " "):
+            self.refuse(["scales", self.parent, "--policy", "mse", "--recipe", names, *out],
+                        ["--recipe"], ranks=(1,))
+        for key, value in (("model.num_key_value_heads", 3), ("model.num_hidden_layers", 2),
+                           ("model.head_dim", 64), ("model.intermediate_size", 0)):
+            forged = self.folder / "forged.h5"
+            shutil.copy(self.parent, forged)
+            with h5py.File(forged, "r+") as file:
+                file["job"].attrs[key] = np.int64(value)
+                file.attrs["content_digest"] = np.bytes_(content_digest(file))
+            self.refuse(["scales", forged, "--policy", "amax", "--recipe", "fp8-static",
+                         "--kv", "e4m3-head", *out], ["forged.h5"], ranks=(1,))
         with h5py.File(self.parent, "r+") as file:
             file["activations/model.layers.0.self_attn.q_proj/histogram"][100] += np.uint64(1)
         self.refuse(["scales", self.parent, "--policy", "mse", *out], ["content digest"])

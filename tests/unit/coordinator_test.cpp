@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/command_line.hpp"
-#include "coordinator/outliers.hpp"
-#include "coordinator/scale_policy.hpp"
+#include "coordinator/scales/outliers.hpp"
+#include "coordinator/scales/scale_policy.hpp"
 #include "coordinator/verdict.hpp"
 #include "jobs/recipe.hpp"
 #include "tests/unit/error_text.hpp"

@@ -1,4 +1,4 @@
-#include "coordinator/distribution.hpp"
+#include "coordinator/scales/distribution.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "coordinator/entropy_policy.hpp"
+#include "coordinator/scales/entropy_policy.hpp"
 
 #include <gtest/gtest.h>
 

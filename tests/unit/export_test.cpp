@@ -1,4 +1,4 @@
-#include "coordinator/export.hpp"
+#include "coordinator/checkpoint/export.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "coordinator/fp8_codes.hpp"
+#include "coordinator/scales/fp8_codes.hpp"
 
 #include <gtest/gtest.h>
 

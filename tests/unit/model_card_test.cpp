@@ -1,9 +1,9 @@
-#include "coordinator/model_card.hpp"
+#include "coordinator/checkpoint/model_card.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "coordinator/markdown.hpp"
+#include "coordinator/checkpoint/markdown.hpp"
 #include "coordinator/provenance.hpp"
 
 namespace fp8cal {

@@ -1,4 +1,4 @@
-#include "coordinator/outlier_advice.hpp"
+#include "coordinator/scales/outlier_advice.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <random>
 
-#include "coordinator/tensor_diagnostics.hpp"
+#include "coordinator/scales/tensor_diagnostics.hpp"
 
 namespace fp8cal {
 namespace {

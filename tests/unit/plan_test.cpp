@@ -168,14 +168,17 @@ TEST(Plan, StreamingKeepsTheNextLayersToo) {
   const Plan plan = make_plan(llama_70b(), kProtocol, "auto", 1, gpu(24));
   const std::uint64_t layer = bytes_of(layer_shards(llama_70b(), 0, 1, 0));
   const std::uint64_t ends = 2 * embedding_shard(llama_70b(), 1, 0).bytes();
-  EXPECT_EQ(plan.memory.weights, 2 * plan.layers_at_once * layer + ends);
-  const std::uint64_t norms = 2 * llama_70b().hidden_size * 2;
-  EXPECT_EQ(plan.memory.quantized, plan.layers_at_once * (layer - norms) / 2);
+  const std::uint64_t norm = llama_70b().hidden_size * 2;
+  EXPECT_EQ(plan.memory.weights, 2 * plan.layers_at_once * layer + ends + norm);
+  const std::uint64_t codes = (layer - 2 * norm) / 2;
+  // q, k, v, o, gate, up and down; the four inputs; a head of keys and of values.
+  const std::uint64_t scales = 4 * (8192 + 1024 + 1024 + 8192 + 28672 + 28672 + 8192 + 4 + 2 * 8);
+  EXPECT_EQ(plan.memory.quantized, plan.layers_at_once * (codes + scales));
   Workload dequantizes = kProtocol;
   dequantizes.copy_bytes = 2;
   const std::uint64_t largest = 2 * llama_70b().intermediate_size * llama_70b().hidden_size;
   EXPECT_EQ(estimate_memory(llama_70b(), dequantizes, {}, 3, gpu(24)).quantized,
-            3 * (layer - norms) + largest);
+            3 * (2 * codes + scales) + largest);
 }
 
 TEST(Plan, KeepsTheReferenceWhereThereIsRoom) {

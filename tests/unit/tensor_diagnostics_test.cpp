@@ -1,11 +1,11 @@
-#include "coordinator/tensor_diagnostics.hpp"
+#include "coordinator/scales/tensor_diagnostics.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "coordinator/convergence.hpp"
+#include "coordinator/scales/convergence.hpp"
 
 namespace fp8cal {
 namespace {

@@ -1,4 +1,4 @@
-#include "coordinator/export_tensors.hpp"
+#include "coordinator/checkpoint/export_tensors.hpp"
 
 #include <fmt/format.h>
 

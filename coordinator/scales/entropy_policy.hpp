@@ -2,7 +2,7 @@
 
 #include <span>
 
-#include "coordinator/magnitude_sums.hpp"
+#include "coordinator/scales/magnitude_sums.hpp"
 #include "kernels/float_formats.hpp"
 
 namespace fp8cal {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/distribution.hpp"
-#include "coordinator/outliers.hpp"
+#include "coordinator/scales/distribution.hpp"
+#include "coordinator/scales/outliers.hpp"
 #include "kernels/float_formats.hpp"
 
 namespace fp8cal {

@@ -1,4 +1,4 @@
-#include "coordinator/export.hpp"
+#include "coordinator/checkpoint/export.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,11 +8,11 @@
 #include <optional>
 #include <ranges>
 
-#include "coordinator/export_folder.hpp"
-#include "coordinator/export_tensors.hpp"
+#include "coordinator/checkpoint/export_folder.hpp"
+#include "coordinator/checkpoint/export_tensors.hpp"
+#include "coordinator/checkpoint/model_card.hpp"
+#include "coordinator/checkpoint/weight_exporter.hpp"
 #include "coordinator/model_attributes.hpp"
-#include "coordinator/model_card.hpp"
-#include "coordinator/weight_exporter.hpp"
 #include "jobs/checkpoint.hpp"
 #include "jobs/checkpoint_layout.hpp"
 #include "jobs/error.hpp"
@@ -58,6 +58,9 @@ const RecipeScales& find_scales(const Result& result, const std::string& recipe)
 Source prepare(const ExportRequest& request, const Result& result) {
   Source source;
   source.scales = find_scales(result, request.recipe);
+  if (!result.job.contains("calibration_tokens_sha256")) {
+    throw InputError("export", "result", "one of a calibration", "one of an FP8 checkpoint");
+  }
   const Recipe recipe = find_recipe(request.recipe);
   check_expressible(request.format, recipe);
   const std::filesystem::path path = request.model / "config.json";

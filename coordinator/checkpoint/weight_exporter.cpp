@@ -1,4 +1,4 @@
-#include "coordinator/weight_exporter.hpp"
+#include "coordinator/checkpoint/weight_exporter.hpp"
 
 #include <algorithm>
 #include <span>

@@ -1,4 +1,4 @@
-#include "coordinator/outliers.hpp"
+#include "coordinator/scales/outliers.hpp"
 
 #include <algorithm>
 #include <tuple>

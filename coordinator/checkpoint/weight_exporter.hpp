@@ -4,7 +4,7 @@
 #include <mutex>
 #include <vector>
 
-#include "coordinator/export_tensors.hpp"
+#include "coordinator/checkpoint/export_tensors.hpp"
 #include "jobs/checkpoint.hpp"
 #include "jobs/safetensors_writer.hpp"
 #include "jobs/weights_digest.hpp"

@@ -1,4 +1,4 @@
-#include "coordinator/tensor_diagnostics.hpp"
+#include "coordinator/scales/tensor_diagnostics.hpp"
 
 #include <cmath>
 #include <limits>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "coordinator/distribution.hpp"
+#include "coordinator/scales/distribution.hpp"
 #include "jobs/statistics.hpp"
 #include "kernels/float_formats.hpp"
 

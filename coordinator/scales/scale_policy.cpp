@@ -1,8 +1,8 @@
-#include "coordinator/scale_policy.hpp"
+#include "coordinator/scales/scale_policy.hpp"
 
 #include <algorithm>
 
-#include "coordinator/distribution.hpp"
+#include "coordinator/scales/distribution.hpp"
 #include "kernels/float_formats.hpp"
 
 namespace fp8cal {

@@ -1,4 +1,4 @@
-#include "coordinator/convergence.hpp"
+#include "coordinator/scales/convergence.hpp"
 
 #include <algorithm>
 

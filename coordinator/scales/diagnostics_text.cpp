@@ -1,4 +1,4 @@
-#include "coordinator/diagnostics_text.hpp"
+#include "coordinator/scales/diagnostics_text.hpp"
 
 #include <fmt/format.h>
 
@@ -7,9 +7,9 @@
 #include <optional>
 #include <set>
 
-#include "coordinator/convergence.hpp"
-#include "coordinator/outlier_advice.hpp"
-#include "coordinator/tensor_diagnostics.hpp"
+#include "coordinator/scales/convergence.hpp"
+#include "coordinator/scales/outlier_advice.hpp"
+#include "coordinator/scales/tensor_diagnostics.hpp"
 
 namespace fp8cal {
 namespace {

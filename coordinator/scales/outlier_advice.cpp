@@ -1,11 +1,11 @@
-#include "coordinator/outlier_advice.hpp"
+#include "coordinator/scales/outlier_advice.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
 
-#include "coordinator/tensor_diagnostics.hpp"
+#include "coordinator/scales/tensor_diagnostics.hpp"
 
 namespace fp8cal {
 namespace {

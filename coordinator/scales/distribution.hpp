@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "coordinator/magnitude_sums.hpp"
+#include "coordinator/scales/magnitude_sums.hpp"
 #include "jobs/scale_policy.hpp"
 #include "kernels/float_formats.hpp"
 

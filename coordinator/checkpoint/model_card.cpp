@@ -1,11 +1,11 @@
-#include "coordinator/model_card.hpp"
+#include "coordinator/checkpoint/model_card.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
 
-#include "coordinator/markdown.hpp"
+#include "coordinator/checkpoint/markdown.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/verdict.hpp"
 

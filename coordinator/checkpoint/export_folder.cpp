@@ -1,4 +1,4 @@
-#include "coordinator/export_folder.hpp"
+#include "coordinator/checkpoint/export_folder.hpp"
 
 #include <fmt/format.h>
 
@@ -21,11 +21,12 @@ constexpr std::uint64_t kMaxCopiedBytes = std::uint64_t{256} << 20;
 constexpr std::string_view kPartial = ".partial";
 
 bool is_tokenizer_file(const std::string& name) {
-  constexpr std::array<std::string_view, 5> kNames = {"special_tokens_map.json",
-                                                      "generation_config.json", "vocab.json",
-                                                      "merges.txt", "added_tokens.json"};
-  return std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
-         name.starts_with("tokenizer") || name.starts_with("chat_template");
+  constexpr std::array<std::string_view, 10> kNames = {
+      "tokenizer.json",      "tokenizer_config.json",  "tokenizer.model",
+      "chat_template.jinja", "chat_template.json",     "special_tokens_map.json",
+      "added_tokens.json",   "generation_config.json", "vocab.json",
+      "merges.txt"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
 bool is_licence_file(const std::string& name) {
@@ -77,11 +78,14 @@ std::vector<fs::path> files_to_copy(const fs::path& model) {
   for (const fs::directory_entry& entry : fs::directory_iterator(model)) {
     const std::string name = entry.path().filename().string();
     // A link counts as what it leads to: so do caches of the Hugging Face hub keep their files.
-    if (!(is_tokenizer_file(name) || is_licence_file(name)) || !entry.is_regular_file()) continue;
-    if (entry.file_size() > kMaxCopiedBytes) {
+    std::error_code unreadable;
+    if (!is_tokenizer_file(name) && !is_licence_file(name)) continue;
+    if (!entry.is_regular_file(unreadable)) continue;
+    const std::uintmax_t bytes = entry.file_size(unreadable);
+    if (unreadable || bytes > kMaxCopiedBytes) {
       throw InputError(entry.path().string(), "file to copy",
                        fmt::format("at most {} bytes", kMaxCopiedBytes),
-                       std::to_string(entry.file_size()));
+                       unreadable ? unreadable.message() : std::to_string(bytes));
     }
     files.push_back(entry.path());
   }

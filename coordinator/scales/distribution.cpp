@@ -1,11 +1,11 @@
-#include "coordinator/distribution.hpp"
+#include "coordinator/scales/distribution.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "coordinator/entropy_policy.hpp"
-#include "coordinator/fp8_codes.hpp"
+#include "coordinator/scales/entropy_policy.hpp"
+#include "coordinator/scales/fp8_codes.hpp"
 
 namespace fp8cal {
 namespace {

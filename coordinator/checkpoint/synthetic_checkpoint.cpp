@@ -1,4 +1,4 @@
-#include "coordinator/synthetic_checkpoint.hpp"
+#include "coordinator/checkpoint/synthetic_checkpoint.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "coordinator/markdown.hpp"
+#include "coordinator/checkpoint/markdown.hpp"
 
 #include <algorithm>
 

@@ -1,13 +1,14 @@
-#include "coordinator/rescale.hpp"
+#include "coordinator/scales/rescale.hpp"
 
 #include <fmt/format.h>
 
 #include <utility>
 
 #include "coordinator/result_builder.hpp"
-#include "coordinator/scale_policy.hpp"
+#include "coordinator/scales/scale_policy.hpp"
 #include "jobs/error.hpp"
 #include "kernels/cpu/thread_pool.hpp"
+#include "sharding/weight_shards.hpp"
 
 namespace fp8cal {
 namespace {
@@ -21,13 +22,44 @@ const T& attribute(const Attributes& job, const std::string& name, const std::st
   throw InputError(where, "attribute /job/" + name, "one, of its documented type", "none");
 }
 
-/// A size of the model.
-std::size_t size(const Attributes& job, const std::string& name, const std::string& where) {
-  constexpr std::int64_t kMost = 1024;  // as in a config.json
-  const std::int64_t value = attribute<std::int64_t>(job, name, where);
-  if (value >= 1 && value <= kMost) return static_cast<std::size_t>(value);
-  throw InputError(where, "attribute /job/" + name, fmt::format("1 to {}", kMost),
-                   fmt::to_string(value));
+/// The model's shape as /job tells it.
+ModelConfig shape_of(const Attributes& job, const std::string& where) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 20;  // as in a config.json
+  const auto size = [&](const char* name) {
+    const std::string key = std::string("model.") + name;
+    const std::int64_t value = attribute<std::int64_t>(job, key, where);
+    if (value >= 1 && value <= kMost) return static_cast<std::size_t>(value);
+    throw InputError(where, "attribute /job/" + key, fmt::format("1 to {}", kMost),
+                     fmt::to_string(value));
+  };
+  ModelConfig config;
+  config.hidden_size = size("hidden_size");
+  config.intermediate_size = size("intermediate_size");
+  config.num_hidden_layers = size("num_hidden_layers");
+  config.num_attention_heads = size("num_attention_heads");
+  config.num_key_value_heads = size("num_key_value_heads");
+  config.head_dim = size("head_dim");
+  return config;
+}
+
+/// Throws where the distributions are not of this shape.
+void check_shape(const LayerStatistics& layer, const ModelConfig& config,
+                 const std::string& where) {
+  const auto expect = [&](const char* what, std::size_t expected, std::size_t found) {
+    if (found == expected) return;
+    throw InputError(fmt::format("{}: model.layers.{}", where, layer.layer), what,
+                     fmt::to_string(expected), fmt::to_string(found));
+  };
+  for (std::size_t s = 0; s < kSites; ++s) {
+    expect("channels of an observed tensor", channels_of(static_cast<Site>(s), config),
+           layer.activations[s].channel_amax.size());
+  }
+  const std::vector<WeightShard> shards = layer_shards(config, layer.layer, 1, 0);
+  std::size_t module = 0;
+  for (const WeightShard& shard : shards) {
+    if (!shard.is_matrix()) continue;
+    expect("rows of a weight", shard.total_rows(), layer.weights[module++].channel_amax.size());
+  }
 }
 
 /// The scores of `recipe` were measured with the scales that it has still.
@@ -44,18 +76,25 @@ Result rescale(StoredResult parent, const std::string& policy, std::vector<std::
   if (before.activations.empty() || before.weights.empty()) {
     throw InputError(where, "distributions", "a result of a calibration", "none");
   }
-  if (recipes.empty())
+  if (recipes.empty()) {
     recipes = attribute<std::vector<std::string>>(before.job, "scales.recipe", where);
+  }
   const ScalePolicy parsed = parse_scale_policy(policy);
-  const std::size_t kv_heads = size(before.job, "model.num_key_value_heads", where);
-  const std::size_t layers = size(before.job, "model.num_hidden_layers", where);
+  const ModelConfig config = shape_of(before.job, where);
+  const std::size_t layers = config.num_hidden_layers;
+  if (before.activations.size() != layers * kSites) {
+    throw InputError(where, "observed tensors", fmt::to_string(layers * kSites),
+                     fmt::to_string(before.activations.size()));
+  }
   std::vector<Result> parts(layers);
   constexpr std::size_t kNanosecondsOfALayer = 5'000'000;
   ThreadPool(threads).parallel_for(layers, kNanosecondsOfALayer, [&](std::size_t layer) {
     const LayerStatistics statistics = layer_statistics(before, layer, where);
+    check_shape(statistics, config, where);
     for (const std::string& name : recipes) {
       const Recipe recipe = find_recipe(name);
-      const LayerScales scales = derive_scales(recipe, parsed, kv_heads, statistics);
+      const LayerScales scales =
+          derive_scales(recipe, parsed, config.num_key_value_heads, statistics);
       add_scales(parts[layer], name, layer, scales);
       add_diagnostics(parts[layer], recipe, statistics, scales);
     }

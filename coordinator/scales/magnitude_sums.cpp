@@ -1,8 +1,8 @@
-#include "coordinator/magnitude_sums.hpp"
+#include "coordinator/scales/magnitude_sums.hpp"
 
 #include <algorithm>
 
-#include "coordinator/fp8_codes.hpp"
+#include "coordinator/scales/fp8_codes.hpp"
 
 namespace fp8cal {
 
