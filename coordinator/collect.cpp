@@ -7,12 +7,17 @@
 
 namespace fp8cal {
 
-void collect_layers(const std::vector<LayerStatistics>& own, const RankPlan& rank, const Job& job,
-                    const ModelConfig& config, const Control& control, Result& result) {
+void collect_layers(const ShardWorker& worker, const std::vector<LayerStatistics>& own,
+                    const RankPlan& rank, const Job& job, const ModelConfig& config,
+                    const Control& control, Result& result) {
   const ScalePolicy policy = parse_scale_policy(job.scales.policy);
   std::string bytes;
   if (rank.share == 0 && rank.slice == 0) {
-    for (const LayerStatistics& one : own) bytes += pack_statistics(one);
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      bytes += pack_statistics(own[i]);
+      for (const std::string& name : job.scales.recipes)
+        pack(bytes, worker.weight_errors(name).at(i));
+    }
   }
   for (const std::string& from : control.gather(bytes)) {
     for (Unpacker layers(from); !layers.done();) {
@@ -23,6 +28,9 @@ void collect_layers(const std::vector<LayerStatistics>& own, const RankPlan& ran
         const LayerScales scales = derive_scales(recipe, policy, config.num_key_value_heads, one);
         add_scales(result, name, one.layer, scales);
         add_diagnostics(result, recipe, one, scales);
+        WeightErrors errors;
+        layers.take(errors);
+        add_weight_errors(result, name, one.layer, errors);
       }
     }
   }

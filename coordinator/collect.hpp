@@ -15,9 +15,10 @@ namespace fp8cal {
 /// What the ranks hold of a job's result, brought together on rank 0. All are collective.
 
 /// Adds the statistics of all layers, and scales and diagnostics of all recipes. own: this rank's
-/// layers; one rank of each stage sends them.
-void collect_layers(const std::vector<LayerStatistics>& own, const RankPlan& rank, const Job& job,
-                    const ModelConfig& config, const Control& control, Result& result);
+/// layers, which `worker` has evaluated; one rank of each stage sends them.
+void collect_layers(const ShardWorker& worker, const std::vector<LayerStatistics>& own,
+                    const RankPlan& rank, const Job& job, const ModelConfig& config,
+                    const Control& control, Result& result);
 
 /// Adds the scores of all evaluation windows, which `result` holds already.
 void collect_perplexity(ShardWorker& worker, const std::vector<std::string>& variants,

@@ -118,7 +118,8 @@ void compute(const Computation& run, const Checkpoint& checkpoint, Result& resul
       add_scales(result, run.config.stored_recipe->name, layer, scales[layer]);
     }
   } else {
-    collect_layers(calibrate_and_evaluate(run), run.rank, run.job, run.config, run.control, result);
+    const std::vector<LayerStatistics> layers = calibrate_and_evaluate(run);
+    collect_layers(run.worker, layers, run.rank, run.job, run.config, run.control, result);
   }
   collect_perplexity(run.worker, run.variants(), run.control, result);
 }

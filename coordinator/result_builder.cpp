@@ -99,6 +99,14 @@ void add_diagnostics(Result& result, const Recipe& recipe, const LayerStatistics
   add(Site::value, scales.attention.v_scale.front(), recipe.kv->format);
 }
 
+void add_weight_errors(Result& result, const std::string& recipe, std::size_t layer,
+                       const WeightErrors& errors) {
+  for (std::size_t m = 0; m < kLinearModules; ++m) {
+    result.diagnostics[recipe][layer_module(layer, linear_modules()[m]) + kWeightSuffix] =
+        errors[m];
+  }
+}
+
 void add_scales(Result& result, const std::string& recipe, std::size_t layer,
                 const LayerScales& scales) {
   for (std::size_t m = 0; m < kLinearModules; ++m) {

@@ -8,6 +8,7 @@
 #include "kernels/backend.hpp"
 #include "worker/layer_statistics.hpp"
 #include "worker/quantized_layer.hpp"
+#include "worker/shard_worker.hpp"
 
 namespace fp8cal {
 
@@ -29,6 +30,10 @@ LayerStatistics layer_statistics(const Result& result, std::size_t layer, const 
 /// Adds what the static scales of `recipe` do to the tensors that it quantizes.
 void add_diagnostics(Result& result, const Recipe& recipe, const LayerStatistics& statistics,
                      const LayerScales& scales);
+
+/// Adds what `recipe` does to the linear weights of a layer.
+void add_weight_errors(Result& result, const std::string& recipe, std::size_t layer,
+                       const WeightErrors& errors);
 
 void add_scales(Result& result, const std::string& recipe, std::size_t layer,
                 const LayerScales& scales);

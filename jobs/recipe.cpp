@@ -11,7 +11,6 @@ namespace fp8cal {
 namespace {
 
 constexpr const char* kNone = "none";
-constexpr const char* kKvMark = "-kv-";
 
 const std::vector<Recipe>& linear_recipes() {
   using Input = Recipe::Input;

@@ -8,6 +8,9 @@
 
 namespace fp8cal {
 
+/// What stands in a recipe's name between the linear layers and keys and values.
+inline constexpr const char* kKvMark = "-kv-";
+
 /// How a recipe keeps keys (after RoPE) and values: in FP8, by static scales.
 struct KvFormat {
   Fp8Format format;

@@ -49,6 +49,9 @@ struct TokenWindows {
   std::size_t windows() const { return sequence_length == 0 ? 0 : tokens.size() / sequence_length; }
 };
 
+/// What marks the weight of a module among the diagnostics: as in a checkpoint.
+inline constexpr const char* kWeightSuffix = ".weight";
+
 /// Everything that a result file holds (DESIGN of the file: docs/result-file.md). Keys of the maps
 /// are module paths of the checkpoint, such as "model.layers.0.self_attn.q_proj".
 struct Result {
@@ -62,7 +65,8 @@ struct Result {
   std::map<std::string, WeightStatistics> weights;
   std::map<std::string, std::map<std::string, ModuleScales>>
       scales;  ///< recipe -> module -> scales
-  /// recipe -> observed tensor (a key of `activations`) -> what its static scale does to it
+  /// recipe -> observed tensor (a key of `activations`), or module + kWeightSuffix -> what
+  /// quantizing does to it
   std::map<std::string, std::map<std::string, QuantizationError>> diagnostics;
   std::map<std::string, Perplexity> perplexity;  ///< variant -> its predictions
   /// variant -> its distance from bf16; absent with fewer than two windows

@@ -41,7 +41,8 @@ struct ModuleScales {
   friend bool operator==(const ModuleScales&, const ModuleScales&) = default;
 };
 
-/// What quantizing an observed tensor by a static scale does to it: exact, from its histogram.
+/// What quantizing a tensor does to it: of an observed tensor by a static scale exact, from its
+/// histogram; of a weight as it was measured.
 struct QuantizationError {
   std::uint64_t elements = 0;
   std::uint64_t clipped = 0;  ///< beyond the largest FP8 number

@@ -51,6 +51,13 @@ struct ComparisonPartial {
   std::uint32_t q_top;
 };
 
+/// What quantizing did to one row of a matrix.
+struct RowError {
+  double energy;          ///< sum of x^2
+  double squared_error;   ///< sum of (x - code * scale)^2
+  std::uint64_t flushed;  ///< elements that are not zero and became zero
+};
+
 /// Device memory in which a backend keeps dequantized operands.
 inline constexpr std::size_t kDequantizedBytes = std::size_t{256} << 20;
 
@@ -146,6 +153,10 @@ class Backend {
   /// out = bf16(codes * scale), the product in f32: what is read from storage in FP8.
   /// codes [rows, cols] e4m3 or e5m2, out [rows, cols] bf16; scale 1 or rows.
   virtual void dequantize(ConstMatrix codes, Scales scale, Matrix out) = 0;
+
+  /// errors[r] = what quantizing row r of x to `codes` by `scale` did, sums in f64.
+  /// x [rows, cols] bf16, codes [rows, cols] e4m3 or e5m2, scale 1 or rows, errors [rows].
+  virtual void row_errors(ConstMatrix x, ConstMatrix codes, Scales scale, RowError* errors) = 0;
 
   /// amax[r] = the bits of the largest magnitude in row r, NaN above everything.
   /// x [rows, cols] bf16, amax [rows] u32.

@@ -175,6 +175,11 @@ void TimedBackend::quantize_rows(ConstMatrix x, Matrix out, float* scales) {
               [&] { inner_.quantize_rows(x, out, scales); });
 }
 
+void TimedBackend::row_errors(ConstMatrix x, ConstMatrix codes, Scales scale, RowError* errors) {
+  timed_bytes("row_errors", bytes_of(x) + bytes_of(codes),
+              [&] { inner_.row_errors(x, codes, scale, errors); });
+}
+
 void TimedBackend::dequantize(ConstMatrix codes, Scales scale, Matrix out) {
   timed_bytes("dequantize", bytes_of(codes) + bytes_of(out),
               [&] { inner_.dequantize(codes, scale, out); });

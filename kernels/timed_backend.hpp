@@ -77,6 +77,7 @@ class TimedBackend final : public Backend {
   void quantize(ConstMatrix x, Scales scale, Matrix out) override;
   void quantize_rows(ConstMatrix x, Matrix out, float* scales) override;
   void dequantize(ConstMatrix codes, Scales scale, Matrix out) override;
+  void row_errors(ConstMatrix x, ConstMatrix codes, Scales scale, RowError* errors) override;
   void row_amax(ConstMatrix x, std::uint32_t* amax) override;
   void observe(ConstMatrix x, std::size_t first_row, std::size_t sequence_length,
                const Observation& into) override;

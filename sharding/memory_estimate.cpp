@@ -16,12 +16,10 @@ std::uint64_t statistics_of_layer(const ModelConfig& config, const Workload& wor
   return 6 * kHistogramBytes + 4 * channels + 6 * 4 * work.calibration_sequences;
 }
 
-/// The row maxima of one weight, of a slice and then of all, on their way to the host.
-std::uint64_t gathered_maxima(const ModelConfig& config, const Workload& work) {
-  if (work.calibration_sequences == 0) return 0;
-  const std::size_t rows =
-      std::max({config.q_rows(), config.hidden_size, config.intermediate_size});
-  return 2 * rows * sizeof(float);
+/// Something of each row of one weight, of a slice and then of all, on its way to the host.
+std::uint64_t gathered_rows(const ModelConfig& config, std::size_t bytes_of_row) {
+  return 2 * bytes_of_row *
+         std::max({config.q_rows(), config.hidden_size, config.intermediate_size});
 }
 
 /// Activations of one microbatch, and what goes in and out of the model with it.
@@ -48,7 +46,8 @@ std::uint64_t copy_of(const std::vector<WeightShard>& layer, const ModelConfig& 
   }
   // A scale a row, one for each of the four inputs, and one a KV head, of keys and of values.
   const std::uint64_t scales = rows + 4 + 2 * config.num_key_value_heads;
-  return elements * work.copy_bytes + scales * sizeof(float);
+  const std::uint64_t errors = work.copy_bytes == 0 ? 0 : rows * sizeof(RowError);
+  return elements * work.copy_bytes + scales * sizeof(float) + errors;
 }
 
 /// FP8 codes on their way to a dequantized copy, of the largest matrix.
@@ -88,11 +87,12 @@ MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, 
   const std::size_t own = config.num_hidden_layers / static_cast<std::size_t>(grid.layers);
   MemoryEstimate memory;
   memory.weights = layer * std::min(own, 2 * layers_at_once) + ends + final_norm;
-  memory.quantized =
-      copy_of(shards, config, work) * layers_at_once + codes_between(config, work, grid.tensor);
+  memory.quantized = copy_of(shards, config, work) * layers_at_once +
+                     codes_between(config, work, grid.tensor) +
+                     gathered_rows(config, sizeof(RowError));
   memory.workspace = workspace_of(config, work, grid.tensor);
   memory.statistics =
-      statistics_of_layer(config, work) * layers_at_once + gathered_maxima(config, work);
+      statistics_of_layer(config, work) * layers_at_once + gathered_rows(config, sizeof(float));
   if (work.compares) memory.reference = work.max_tokens() * config.hidden_size * 2;
   memory.runtime = runtime_of(grid, device);
   return memory;

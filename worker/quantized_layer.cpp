@@ -42,6 +42,7 @@ Linear QuantizedLayer::quantize(ConstMatrix weight, const LayerScales& scales, M
     const Matrix codes =
         Matrix::dense(buffers_.back().data(), DType::e4m3, weight.rows, weight.cols);
     backend_.quantize(weight, linear.weight_scale, codes);
+    measure(weight, codes, linear.weight_scale);
     linear.weight = codes;
   } else {
     linear.weight = weight;
@@ -60,8 +61,24 @@ ConstMatrix QuantizedLayer::dequantized(ConstMatrix weight, Scales scale) {
   const Buffer codes = backend_.allocate(weight.rows * weight.cols);
   const Matrix quantized = Matrix::dense(codes.data(), DType::e4m3, weight.rows, weight.cols);
   backend_.quantize(weight, scale, quantized);
+  measure(weight, quantized, scale);
   backend_.dequantize(quantized, scale, out);
   return out;
+}
+
+void QuantizedLayer::measure(ConstMatrix weight, ConstMatrix codes, Scales scale) {
+  errors_.push_back(backend_.allocate(weight.rows * sizeof(RowError)));
+  backend_.row_errors(weight, codes, scale, errors_.back().as<RowError>());
+}
+
+std::vector<RowError> QuantizedLayer::errors() const {
+  std::vector<RowError> all;
+  for (const Buffer& one : errors_) {
+    const std::size_t before = all.size();
+    all.resize(before + one.bytes() / sizeof(RowError));
+    backend_.download(all.data() + before, one.data(), one.bytes());
+  }
+  return all;
 }
 
 KvScales QuantizedLayer::kv_scales(const LayerScales& scales) {

@@ -25,6 +25,10 @@ class QuantizedLayer {
 
   const Layer& layer() const { return layer_; }
 
+  /// What quantizing did to each row of this slice of the linear modules, one module after the
+  /// other; empty where the weights came in FP8. Waits for the backend.
+  std::vector<RowError> errors() const;
+
  private:
   /// Which of the linear modules are one matrix.
   struct Modules {
@@ -35,12 +39,14 @@ class QuantizedLayer {
   KvScales kv_scales(const LayerScales& scales);
   Scales on_device(const std::vector<float>& values);
   ConstMatrix dequantized(ConstMatrix weight, Scales scale);
+  void measure(ConstMatrix weight, ConstMatrix codes, Scales scale);
 
   Backend& backend_;
   const Recipe recipe_;
   const int slices_;
   const int slice_;
   std::vector<Buffer> buffers_;
+  std::vector<Buffer> errors_;  // RowErrors of qkv, o, gate_up and down
   Layer layer_;
 };
 

@@ -15,6 +15,9 @@ std::string layers_text(Range layers) {
                            : fmt::format("layers {}-{}", layers.first, layers.end() - 1);
 }
 
+/// Where the linear modules stand among a layer's targets: norms stand between them.
+constexpr std::size_t kTargetOfModule[kLinearModules] = {1, 2, 3, 4, 6, 7, 8};
+
 /// What each token of the windows should be followed by; the last of a window by nothing.
 std::vector<std::uint32_t> targets_of(const std::uint32_t* ids, std::size_t tokens,
                                       std::size_t length) {
@@ -133,21 +136,43 @@ std::vector<LayerStatistics> ShardWorker::merged_statistics(StatisticsObserver& 
 }
 
 void ShardWorker::gather_weight_statistics(const LayerWeights& own, LayerStatistics& into) {
+  for (std::size_t m = 0; m < kLinearModules; ++m) {
+    into.weights[m].channel_amax = gather_rows<float>(own.statistics()[m].channel_amax);
+  }
+}
+
+template <class T>
+std::vector<T> ShardWorker::gather_rows(std::span<const T> own) {
   Collectives& slices = *context_.groups.slices;
   Backend& backend = context_.backend;
+  const std::size_t parts = static_cast<std::size_t>(slices.size());
+  Buffer sent = backend.allocate(own.size_bytes());
+  Buffer received = backend.allocate(own.size_bytes() * parts);
+  backend.upload(sent.data(), own.data(), own.size_bytes());
+  slices.all_gather(sent.data(), received.data(), own.size_bytes());
+  slices.wait();
+  std::vector<T> whole(own.size() * parts);
+  backend.download(whole.data(), received.data(), received.bytes());
+  return whole;
+}
+
+/// rows: of all modules. Sums go row by row, whatever the slices.
+WeightErrors ShardWorker::gather_weight_errors(const LayerWeights& own,
+                                               const std::vector<RowError>& rows) {
+  WeightErrors errors;
+  std::span<const RowError> left(rows);
   for (std::size_t m = 0; m < kLinearModules; ++m) {
-    const std::vector<float>& rows = own.statistics()[m].channel_amax;
-    const std::size_t bytes = rows.size() * sizeof(float);
-    const std::size_t parts = static_cast<std::size_t>(slices.size());
-    Buffer sent = backend.allocate(bytes);
-    Buffer received = backend.allocate(bytes * parts);
-    backend.upload(sent.data(), rows.data(), bytes);
-    slices.all_gather(sent.data(), received.data(), bytes);
-    slices.wait();
-    std::vector<float>& whole = into.weights[m].channel_amax;
-    whole.resize(rows.size() * parts);
-    backend.download(whole.data(), received.data(), received.bytes());
+    const std::size_t count = own.statistics()[m].channel_amax.size();
+    const std::size_t cols = own.targets()[kTargetOfModule[m]].shard.cols();
+    for (const RowError& row : gather_rows(left.first(count))) {
+      errors[m].elements += cols;
+      errors[m].flushed += row.flushed;
+      errors[m].energy += row.energy;
+      errors[m].squared_error += row.squared_error;
+    }
+    left = left.subspan(count);
   }
+  return errors;
 }
 
 void ShardWorker::forward() {
@@ -162,6 +187,7 @@ void ShardWorker::evaluate_bf16() {
 }
 
 void ShardWorker::evaluate(const Recipe& recipe, const std::vector<LayerScales>& scales) {
+  std::vector<WeightErrors>& errors = weight_errors_[recipe.name];
   std::vector<std::unique_ptr<QuantizedLayer>> quantized;
   std::vector<const Layer*> layers;
   for (std::size_t i = 0; i < weights_.size(); ++i) {
@@ -169,6 +195,10 @@ void ShardWorker::evaluate(const Recipe& recipe, const std::vector<LayerScales>&
         context_.backend, weights_[i]->layer(), recipe, scales.at(i), context_.plan.grid.tensor,
         context_.rank.slice));
     layers.push_back(&quantized.back()->layer());
+    const std::vector<RowError> rows = quantized.back()->errors();
+    if (sample_.empty() && !rows.empty()) {
+      errors.push_back(gather_weight_errors(*weights_[i], rows));
+    }
   }
   Pass& pass = evaluation_pass(recipe.name);
   pass.compares = context_.work.compares;

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,9 @@ struct VariantScores {
   std::vector<float> kl;               ///< as Perplexity::kl; empty where nothing was compared
   std::vector<std::uint8_t> same_top;  ///< the same
 };
+
+/// What quantizing did to each linear weight of a layer.
+using WeightErrors = std::array<QuantizationError, kLinearModules>;
 
 /// What a rank works on. Everything is borrowed and must outlive the worker.
 struct ShardContext {
@@ -80,6 +85,12 @@ class ShardWorker {
   /// ends it.
   void sample(const std::string& prefix) { sample_ = prefix; }
 
+  /// What quantizing by `recipe` did to the linear weights of each layer so far, whole: of all
+  /// slices. Empty where they came in FP8.
+  const std::vector<WeightErrors>& weight_errors(const std::string& recipe) const {
+    return weight_errors_.at(recipe);
+  }
+
   const WeightLeaves& leaves() const { return loader_.leaves(); }
 
  private:
@@ -112,6 +123,10 @@ class ShardWorker {
   std::vector<const Layer*> stored_layers() const;
   std::vector<LayerStatistics> merged_statistics(StatisticsObserver& observer);
   void gather_weight_statistics(const LayerWeights& own, LayerStatistics& into);
+  WeightErrors gather_weight_errors(const LayerWeights& own, const std::vector<RowError>& rows);
+  /// The rows of all slices. own: as many on each.
+  template <class T>
+  std::vector<T> gather_rows(std::span<const T> own);
 
   ShardContext context_;
   Llama llama_;
@@ -128,6 +143,7 @@ class ShardWorker {
   std::string sample_;
   std::map<std::string, Pass> passes_;
   std::map<std::string, VariantScores> scores_;
+  std::map<std::string, std::vector<WeightErrors>> weight_errors_;
   ShardLoader loader_;  // last: it stops before the memory that it fills is freed
 };
 

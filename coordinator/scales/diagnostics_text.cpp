@@ -10,6 +10,7 @@
 #include "coordinator/scales/convergence.hpp"
 #include "coordinator/scales/outlier_advice.hpp"
 #include "coordinator/scales/tensor_diagnostics.hpp"
+#include "jobs/recipe.hpp"
 
 namespace fp8cal {
 namespace {
@@ -51,9 +52,19 @@ std::string row(const std::string& recipe,
 
 std::string error_table(const Result& result) {
   if (result.diagnostics.empty()) return "";
-  std::string text = fmt::format("\n{:<28} {:>7} {:>10} {:>10} {:>9} {:>9}\n", "static scales",
+  std::string text = fmt::format("\n{:<28} {:>7} {:>10} {:>10} {:>9} {:>9}\n", "quantized",
                                  "tensors", "clipped", "flushed", "mean SQNR", "worst");
-  for (const auto& [recipe, tensors] : result.diagnostics) text += row(recipe, tensors);
+  for (const auto& [recipe, tensors] : result.diagnostics) {
+    std::map<std::string, QuantizationError> weights, others;
+    for (const auto& [tensor, error] : tensors) {
+      (tensor.ends_with(kWeightSuffix) ? weights : others)[tensor] = error;
+    }
+    if (!others.empty()) text += row(recipe, others);
+    // Keys and values change nothing about weights.
+    const std::string linear = recipe.substr(0, recipe.find(kKvMark));
+    const bool told = linear != recipe && result.diagnostics.contains(linear);
+    if (!weights.empty() && !told) text += row(linear + ", weights", weights);
+  }
   return text;
 }
 

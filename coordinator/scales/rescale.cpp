@@ -68,6 +68,18 @@ bool unchanged(const Result& before, const Result& after, const std::string& rec
   return old != before.scales.end() && old->second == after.scales.at(recipe);
 }
 
+/// Weights take their amax whatever the policy: what was measured with one recipe holds for every
+/// other that gives them a scale for as much.
+void copy_weight_errors(const Result& before, const std::string& recipe, Result& after) {
+  for (const auto& [measured, tensors] : before.diagnostics) {
+    if (find_recipe(measured).weight_per_channel != find_recipe(recipe).weight_per_channel)
+      continue;
+    for (const auto& [tensor, error] : tensors) {
+      if (tensor.ends_with(kWeightSuffix)) after.diagnostics[recipe].emplace(tensor, error);
+    }
+  }
+}
+
 }  // namespace
 
 Result rescale(StoredResult parent, const std::string& policy, std::vector<std::string> recipes,
@@ -107,6 +119,7 @@ Result rescale(StoredResult parent, const std::string& policy, std::vector<std::
     for (auto& [recipe, modules] : part.scales) after.scales[recipe].merge(modules);
     for (auto& [recipe, tensors] : part.diagnostics) after.diagnostics[recipe].merge(tensors);
   }
+  for (const std::string& recipe : recipes) copy_weight_errors(before, recipe, after);
   for (const auto& [variant, perplexity] : before.perplexity) {
     const bool kept =
         variant == "bf16" || (after.scales.contains(variant) && unchanged(before, after, variant));

@@ -20,6 +20,7 @@
 #include "kernels/cpu/instruction_sets.hpp"
 #include "kernels/cpu/multiply.hpp"
 #include "kernels/cpu/quantize.hpp"
+#include "kernels/cpu/row_errors.hpp"
 #include "kernels/cpu/softmax.hpp"
 #include "kernels/cpu/statistics.hpp"
 
@@ -115,6 +116,9 @@ class CpuBackend final : public Backend {
   }
   void quantize_rows(ConstMatrix x, Matrix out, float* scales) override {
     cpu_quantize_rows(context_, x, out, scales);
+  }
+  void row_errors(ConstMatrix x, ConstMatrix codes, Scales scale, RowError* errors) override {
+    cpu_row_errors(context_, x, codes, scale, errors);
   }
   void dequantize(ConstMatrix codes, Scales scale, Matrix out) override {
     cpu_dequantize(context_, codes, scale, out);

@@ -18,6 +18,7 @@
 #include "kernels/cuda/memory_pool.hpp"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/quantize.cuh"
+#include "kernels/cuda/row_errors.cuh"
 #include "kernels/cuda/softmax.cuh"
 #include "kernels/cuda/statistics.cuh"
 
@@ -154,6 +155,9 @@ class CudaBackend final : public Backend {
   }
   void quantize_rows(ConstMatrix x, Matrix out, float* scales) override {
     cuda_quantize_rows(stream(), x, out, scales);
+  }
+  void row_errors(ConstMatrix x, ConstMatrix codes, Scales scale, RowError* errors) override {
+    cuda_row_errors(stream(), x, codes, scale, errors);
   }
   void dequantize(ConstMatrix codes, Scales scale, Matrix out) override {
     cuda_dequantize(stream(), codes, scale, out);

@@ -65,6 +65,34 @@ class RecipesTest(harness.TempFolderTest):
         self.assertEqual(found.tobytes(), expected.tobytes())
         self.assertNotEqual(found.tobytes(), nll_of(self.result, "bf16").tobytes())
 
+    def test_what_quantizing_does_to_weights(self):
+        digests = set()
+        for ranks in (1, 2):
+            recipes = ",".join(harness.RECIPES)
+            self.succeed(harness.small_job(self.result, scales__recipe=recipes,
+                                           partition__mode="tensor"), ranks)
+            with h5py.File(self.result) as file:
+                digests.add(file.attrs["content_digest"])
+        self.assertEqual(len(digests), 1)
+        tensors = harness.read_tensors(harness.NANO / "model.safetensors")
+        with h5py.File(self.result) as file:
+            for recipe in harness.RECIPES:
+                found = {name: dict(one.attrs) for name, one in file["diagnostics"][recipe].items()
+                         if name.endswith(".weight")}
+                self.assertEqual(len(found), 4 * len(LINEAR))
+                for name, figures in found.items():
+                    _, shape, blob = tensors[name]
+                    weight = harness.bf16_to_float(blob, shape)
+                    module = name.removesuffix(".weight")
+                    scale = file["scales"][recipe][module]["weight_scale"][:].reshape(-1, 1)
+                    kept = round_to_e4m3(weight / scale) * scale.astype(np.float64)
+                    flushed = ((weight != 0) & (kept == 0)).sum()
+                    self.assertEqual((figures["elements"], figures["clipped"], figures["flushed"]),
+                                     (weight.size, 0, flushed))
+                    for key, expected in (("energy", weight.astype(np.float64) ** 2),
+                                          ("squared_error", (weight - kept) ** 2)):
+                        self.assertAlmostEqual(figures[key] / expected.sum(), 1, 12)
+
     def test_keys_and_values(self):
         kv = ("none", "e4m3", "e5m2", "e4m3-head", "e5m2-head")
         self.succeed(

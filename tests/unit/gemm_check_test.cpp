@@ -56,6 +56,7 @@ class VariantBackend : public Backend {
   void silu_multiply(ConstMatrix, ConstMatrix, Matrix) override { unused(); }
   void quantize_rows(ConstMatrix, Matrix, float*) override { unused(); }
   void dequantize(ConstMatrix, Scales, Matrix) override { unused(); }
+  void row_errors(ConstMatrix, ConstMatrix, Scales, RowError*) override { unused(); }
   void row_amax(ConstMatrix, std::uint32_t*) override { unused(); }
   void observe(ConstMatrix, std::size_t, std::size_t, const Observation&) override { unused(); }
   void softmax_partials(ConstMatrix, std::uint32_t, const std::uint32_t*, float*) override {

@@ -172,13 +172,16 @@ TEST(Plan, StreamingKeepsTheNextLayersToo) {
   EXPECT_EQ(plan.memory.weights, 2 * plan.layers_at_once * layer + ends + norm);
   const std::uint64_t codes = (layer - 2 * norm) / 2;
   // q, k, v, o, gate, up and down; the four inputs; a head of keys and of values.
-  const std::uint64_t scales = 4 * (8192 + 1024 + 1024 + 8192 + 28672 + 28672 + 8192 + 4 + 2 * 8);
-  EXPECT_EQ(plan.memory.quantized, plan.layers_at_once * (codes + scales));
+  const std::uint64_t rows = 8192 + 1024 + 1024 + 8192 + 28672 + 28672 + 8192;
+  const std::uint64_t scales = 4 * (rows + 4 + 2 * 8);
+  const std::uint64_t errors = 24 * rows;
+  const std::uint64_t gathered = 2 * 24 * 28672;
+  EXPECT_EQ(plan.memory.quantized, plan.layers_at_once * (codes + scales + errors) + gathered);
   Workload dequantizes = kProtocol;
   dequantizes.copy_bytes = 2;
   const std::uint64_t largest = 2 * llama_70b().intermediate_size * llama_70b().hidden_size;
   EXPECT_EQ(estimate_memory(llama_70b(), dequantizes, {}, 3, gpu(24)).quantized,
-            3 * (2 * codes + scales) + largest);
+            3 * (2 * codes + scales + errors) + largest + gathered);
 }
 
 TEST(Plan, KeepsTheReferenceWhereThereIsRoom) {
@@ -215,7 +218,7 @@ TEST(Plan, SaysWhatWouldFit) {
   EXPECT_EQ(
       refused("layers", 2, 16),
       "runtime.device_memory: the job does not fit on 2 ranks with partition.mode = layers: "
-      "expected at least 99.4 GiB a rank, or 2 ranks with partition.mode = auto, found 16.0 GiB");
+      "expected at least 99.5 GiB a rank, or 2 ranks with partition.mode = auto, found 16.0 GiB");
   EXPECT_THAT(refused("auto", 4, 1), HasSubstr("at least"));
   EXPECT_THAT(refused("auto", 4, 1), testing::Not(HasSubstr("with partition.mode = auto,")));
 }
