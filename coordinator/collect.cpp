@@ -15,8 +15,9 @@ void collect_layers(const ShardWorker& worker, const std::vector<LayerStatistics
   if (rank.share == 0 && rank.slice == 0) {
     for (std::size_t i = 0; i < own.size(); ++i) {
       bytes += pack_statistics(own[i]);
-      for (const std::string& name : job.scales.recipes)
+      for (const std::string& name : job.scales.recipes) {
         pack(bytes, worker.weight_errors(name).at(i));
+      }
     }
   }
   for (const std::string& from : control.gather(bytes)) {

@@ -54,8 +54,7 @@ std::uint64_t copy_of(const std::vector<WeightShard>& layer, const ModelConfig& 
 std::uint64_t codes_between(const ModelConfig& config, const Workload& work, int slices) {
   if (work.copy_bytes < 2) return 0;
   const std::size_t rows =
-      std::max({config.q_rows() + 2 * config.kv_rows(), 2 * config.intermediate_size,
-                config.q_rows(), config.intermediate_size});
+      std::max(config.q_rows() + 2 * config.kv_rows(), 2 * config.intermediate_size);
   return rows * config.hidden_size / static_cast<std::uint64_t>(slices);
 }
 
