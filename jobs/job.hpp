@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -44,7 +45,10 @@ struct Job {
     std::optional<int> threads;                  ///< none: the rank's share of the cores
     std::optional<std::size_t> microbatch;       ///< sequences computed at once; none: the plan's
     std::string progress;                        ///< auto, bar, lines or none
-    bool allow_variant_gemm = false;             ///< run although slices change bits; recorded
+    std::string checkpoint;                      ///< folder for saved progress; empty: none
+    std::chrono::duration<double> checkpoint_interval{};
+    std::chrono::duration<double> deadline{};  ///< for some progress anywhere
+    bool allow_variant_gemm = false;           ///< run although slices change bits; recorded
   } runtime;
   struct Output {
     std::string result;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <limits>
 
@@ -51,6 +52,19 @@ std::optional<double> parse_limit(const std::string& key, const std::string& tex
   const auto [last, error] = std::from_chars(text.data(), end, limit);
   if (error == std::errc() && last == end && limit >= 0 && std::isfinite(limit)) return limit;
   throw InputError(key, "bad value", "none or a number from 0 on", "'" + text + "'");
+}
+
+std::chrono::duration<double> parse_seconds(const std::string& key, const std::string& text,
+                                            double min) {
+  constexpr double kMax = 1e6;
+  double seconds = 0;
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, seconds);
+  if (error == std::errc() && last == end && seconds >= min && seconds <= kMax) {
+    return std::chrono::duration<double>(seconds);
+  }
+  throw InputError(key, "bad value", fmt::format("seconds from {} to {}", min, kMax),
+                   "'" + text + "'");
 }
 
 void refuse_duplicates(const std::string& key, Values values) {
@@ -283,6 +297,32 @@ void add_runtime_keys(std::vector<JobKey>& keys) {
                   .store = [](Job& job, const Values& v) {
                     job.runtime.progress =
                         parse_choice("runtime.progress", v[0], {"auto", "bar", "lines", "none"});
+                  }});
+  keys.push_back({.name = "runtime.checkpoint",
+                  .argument = "FOLDER|none",
+                  .default_value = "none",
+                  .is_path = true,
+                  .help = "Where progress is saved, so that the same job, run again, goes on from "
+                          "there on any number of ranks; removed when the result is in place. "
+                          "Needed for SIGTERM and SIGUSR1 to save progress and exit with 75",
+                  .store = [](Job& job, const Values& v) {
+                    job.runtime.checkpoint = v[0] == "none" ? "" : v[0];
+                  }});
+  keys.push_back({.name = "runtime.checkpoint_interval",
+                  .argument = "SECONDS",
+                  .default_value = "60",
+                  .help = "From one save to the next; what a crash can cost. 0: after every "
+                          "microbatch",
+                  .store = [](Job& job, const Values& v) {
+                    job.runtime.checkpoint_interval =
+                        parse_seconds("runtime.checkpoint_interval", v[0], 0);
+                  }});
+  keys.push_back({.name = "runtime.deadline",
+                  .argument = "SECONDS",
+                  .default_value = "120",
+                  .help = "Without progress for so long, the job fails and names the rank",
+                  .store = [](Job& job, const Values& v) {
+                    job.runtime.deadline = parse_seconds("runtime.deadline", v[0], 1);
                   }});
   keys.push_back(
       {.name = "runtime.allow_variant_gemm",
