@@ -23,7 +23,7 @@ class Bench {
   Bench(const Job& job, const Control& control, MPI_Comm world, ProgressListener& progress)
       : job_(job),
         control_(control),
-        ready_(job, control, world),
+        ready_(job, read_inputs(job, control), control, world),
         backend_(*ready_.backend),
         listener_(progress, backend_) {}
 
@@ -38,6 +38,7 @@ class Bench {
   void run_chunk(std::size_t chunk);
   std::size_t warm_up_layers() const;
   void run_stages(const RunStage& run_stage);
+  Units units_of(std::size_t sequences) const;
   void time(const std::string& stage, const Pass& pass);
   void profile(const std::string& stage, const Pass& pass);
   void wait();
@@ -98,20 +99,26 @@ std::size_t Bench::warm_up_layers() const { return backend_.name() == "cpu" ? 1 
 
 /// All but loading.
 void Bench::run_stages(const RunStage& run_stage) {
-  run_stage("forward", [&] { worker_->forward(); });
+  const Units calibration = units_of(ready_.plan.work.calibration_sequences);
+  const Units evaluation = units_of(ready_.plan.work.evaluation_windows);
+  run_stage("forward", [&] { worker_->forward(calibration); });
   std::vector<LayerStatistics> statistics;
-  run_stage("calibrate", [&] { statistics = worker_->calibrate(); });
+  run_stage("calibrate", [&] { statistics = worker_->calibrate(calibration, {}); });
   run_agreed(control_, [&] {
     for (const LayerStatistics& one : statistics) check_finite(one);
   });
   const ScalePolicy policy = parse_scale_policy(job_.scales.policy);
-  run_stage("evaluate bf16", [&] { worker_->evaluate_bf16(); });
+  run_stage("evaluate bf16", [&] { worker_->evaluate_bf16(evaluation); });
   for (const std::string& name : job_.scales.recipes) {
     const Recipe recipe = find_recipe(name);
     const std::vector<LayerScales> scales =
         derive_scales(recipe, policy, ready_.inputs.config.num_key_value_heads, statistics);
-    run_stage("evaluate " + name, [&] { worker_->evaluate(recipe, scales); });
+    run_stage("evaluate " + name, [&] { worker_->evaluate(recipe, scales, evaluation); });
   }
+}
+
+Units Bench::units_of(std::size_t sequences) const {
+  return passes_over({{0, sequences}}, ready_.plan, ready_.rank_plan().share).front();
 }
 
 void Bench::time(const std::string& stage, const Pass& pass) {

@@ -2,6 +2,7 @@
 
 #include "coordinator/result_builder.hpp"
 #include "coordinator/scales/scale_policy.hpp"
+#include "coordinator/window_scores.hpp"
 #include "jobs/packing.hpp"
 #include "jobs/recipe.hpp"
 
@@ -37,30 +38,24 @@ void collect_layers(const ShardWorker& worker, const std::vector<LayerStatistics
   }
 }
 
-/// Ranks follow one another in the order of their windows.
-void collect_perplexity(ShardWorker& worker, const std::vector<std::string>& variants,
-                        const Control& control, Result& result) {
+void collect_perplexity(const ShardWorker& worker, const std::vector<std::string>& variants,
+                        const Ranges& windows, const SavedProgress& before, const Control& control,
+                        Result& result) {
+  Perplexity perplexity;
+  perplexity.windows = result.evaluation.windows();
+  perplexity.predictions = result.evaluation.sequence_length - 1;
   for (const std::string& variant : variants) {
-    const VariantScores& own = worker.scores(variant);
-    std::string bytes;
-    pack(bytes, own.nll);
-    pack(bytes, own.kl);
-    pack(bytes, own.same_top);
-    Perplexity perplexity;
-    perplexity.windows = result.evaluation.windows();
-    perplexity.predictions = result.evaluation.sequence_length - 1;
-    for (const std::string& from : control.gather(bytes)) {
-      Unpacker scores(from);
-      const auto append = [&scores]<class T>(std::vector<T>& all) {
-        std::vector<T> part;
-        scores.take(part);
-        all.insert(all.end(), part.begin(), part.end());
-      };
-      append(perplexity.nll);
-      append(perplexity.kl);
-      append(perplexity.same_top);
+    VariantScores all;
+    if (before.scores.contains(variant)) {
+      place_scores(all, perplexity.windows, before.evaluated, before.scores.at(variant),
+                   perplexity.predictions);
     }
-    result.perplexity[variant] = std::move(perplexity);
+    gather_scores(control, windows, worker.scores(variant), all, perplexity.windows,
+                  perplexity.predictions);
+    perplexity.nll = std::move(all.nll);
+    perplexity.kl = std::move(all.kl);
+    perplexity.same_top = std::move(all.same_top);
+    result.perplexity[variant] = perplexity;
   }
 }
 

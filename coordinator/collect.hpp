@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/resume/saved_progress.hpp"
 #include "jobs/job.hpp"
 #include "jobs/model_config.hpp"
 #include "jobs/result.hpp"
@@ -20,9 +21,11 @@ void collect_layers(const ShardWorker& worker, const std::vector<LayerStatistics
                     const RankPlan& rank, const Job& job, const ModelConfig& config,
                     const Control& control, Result& result);
 
-/// Adds the scores of all evaluation windows, which `result` holds already.
-void collect_perplexity(ShardWorker& worker, const std::vector<std::string>& variants,
-                        const Control& control, Result& result);
+/// Adds the scores of all evaluation windows, which `result` holds already. windows: those that
+/// `worker` has evaluated. before: what earlier runs did.
+void collect_perplexity(const ShardWorker& worker, const std::vector<std::string>& variants,
+                        const Ranges& windows, const SavedProgress& before, const Control& control,
+                        Result& result);
 
 /// The digest of all weights, from the leaves that every rank hashed; empty but on rank 0.
 std::string collect_weights_digest(const ShardWorker& worker, const Control& control);

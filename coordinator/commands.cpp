@@ -18,6 +18,7 @@
 #include "coordinator/preparation.hpp"
 #include "coordinator/progress.hpp"
 #include "coordinator/provenance.hpp"
+#include "coordinator/resume/progress_file.hpp"
 #include "coordinator/scales/diagnostics_text.hpp"
 #include "coordinator/scales/rescale.hpp"
 #include "coordinator/summary.hpp"
@@ -112,6 +113,7 @@ void run(const CommandLine& line, const Control& control) {
                       job.runtime.threads.value_or(threads_per_rank(control)), control, *progress);
     if (speaks) fmt::print("checkpoint {}\n", job.output.checkpoint);
   }
+  if (speaks && !job.runtime.checkpoint.empty()) remove_progress(job.runtime.checkpoint);
   run_agreed(control, [&] {
     if (!outcome.failed_gates.empty()) throw Error(ExitCode::gate_failed, outcome.failed_gates);
   });

@@ -19,6 +19,12 @@ struct Outcome {
   double seconds = 0;
 };
 
+/// Runs a job but for writing its result: the outcome has no digest yet. inputs: what read_inputs
+/// gives, or the same from elsewhere. Collective over `world`; the outcome is filled on rank 0.
+/// Throws as run_job does.
+Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_line,
+                    const Control& control, MPI_Comm world, ProgressListener& progress);
+
 /// Runs a job to its result file. Collective over `world`; the outcome is filled on rank 0. Throws
 /// AgreedError where all ranks know of the failure, any other exception where this one alone does:
 /// the process must then abort the others.

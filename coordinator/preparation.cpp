@@ -34,10 +34,10 @@ std::uint64_t smallest(std::uint64_t bytes, const Control& control) {
 
 }  // namespace
 
-Preparation::Preparation(const Job& job, const Control& control, MPI_Comm world)
+Preparation::Preparation(const Job& job, Inputs read, const Control& control, MPI_Comm world)
     : rank(control.rank()),
       threads(job.runtime.threads.value_or(threads_per_rank(control))),
-      inputs(read_inputs(job, control)) {
+      inputs(std::move(read)) {
   run_agreed(control, [&] { backend = open_backend(job, control); });
   check_alike(*backend, control);
   Device device = device_of(job, *backend, control.ranks_on_host());

@@ -18,10 +18,10 @@ namespace fp8cal {
 /// What stands ready on a rank before a job's first weight is loaded. Stays where it is: a worker
 /// borrows from it.
 struct Preparation {
-  /// Reads the inputs, opens backend and checkpoint, plans, checks the matrix products and meets
-  /// the other ranks. Collective over `world`, whose ranks are those of `control`. Throws
-  /// AgreedError, and Error where only this rank cannot reach the others.
-  Preparation(const Job& job, const Control& control, MPI_Comm world);
+  /// Opens backend and checkpoint, plans, checks the matrix products and meets the other ranks.
+  /// Collective over `world`, whose ranks are those of `control`. Throws AgreedError, and Error
+  /// where only this rank cannot reach the others.
+  Preparation(const Job& job, Inputs read, const Control& control, MPI_Comm world);
   Preparation(const Preparation&) = delete;
   Preparation& operator=(const Preparation&) = delete;
 

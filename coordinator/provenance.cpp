@@ -3,12 +3,14 @@
 #include <H5public.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <mpi.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <set>
 
 #include "coordinator/version.hpp"
 
@@ -47,6 +49,11 @@ std::string utc_now() {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
 }
 
+std::string describe_run(const RunFacts& facts, const Plan& plan) {
+  const std::set<std::string> places(facts.places.begin(), facts.places.end());
+  return fmt::format("{}: {} on {}", facts.started, plan.grid.to_string(), fmt::join(places, "; "));
+}
+
 Attributes make_provenance(const Job& job, const Plan& plan, const RunFacts& facts) {
   return {{"job_file", job.file_text},
           {"command_line", facts.command_line},
@@ -57,6 +64,7 @@ Attributes make_provenance(const Job& job, const Plan& plan, const RunFacts& fac
           {"evaluation_dataset", job.evaluation.dataset},
           {"places", facts.places},
           {"warnings", facts.warnings},
+          {"earlier_runs", facts.earlier_runs},
           {"gemm_check", facts.gemm_check},
           {"version", version_text()},
           {"compiler", __VERSION__},

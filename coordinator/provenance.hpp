@@ -23,9 +23,13 @@ struct RunFacts {
   std::string started;              ///< utc_now() at the start
   std::vector<std::string> places;  ///< where_this_rank_runs, of every rank
   std::vector<std::string> warnings;
-  std::string gemm_check;         ///< what check_gemms says
+  std::vector<std::string> earlier_runs;  ///< describe_run of those that this one goes on from
+  std::string gemm_check;                 ///< what check_gemms says
   std::uint64_t peak_memory = 0;  ///< Backend::peak_memory_bytes of the rank that needed most
 };
+
+/// When and where a run began, in one line.
+std::string describe_run(const RunFacts& facts, const Plan& plan);
 
 /// Everything that may differ between two equal runs.
 Attributes make_provenance(const Job& job, const Plan& plan, const RunFacts& facts);

@@ -23,11 +23,10 @@ constexpr const char* kSiteModules[kSites] = {"self_attn.q_proj", "self_attn.o_p
 }  // namespace
 
 Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& backend,
-                        const std::string& weights_format, const std::string& weights_digest) {
+                        const Checkpoint& checkpoint) {
   Attributes all = {
       {"numerics", fmt::format("{}-{}", backend.name(), kNumericsVersion)},
-      {"weights_format", weights_format},
-      {"weights_digest", weights_digest},
+      {"weights_format", checkpoint.format()},
       {"tokenizer_sha256", inputs.tokenizer_sha256},
       {"evaluation_tokens_sha256", tokens_sha256(inputs.evaluation)},
       {"scales.recipe", job.scales.recipes},

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "coordinator/inputs.hpp"
+#include "jobs/checkpoint.hpp"
 #include "jobs/job.hpp"
 #include "jobs/recipe.hpp"
 #include "kernels/backend.hpp"
@@ -15,10 +16,11 @@ namespace fp8cal {
 /// Changes whenever the same job may give other bits.
 inline constexpr int kNumericsVersion = 1;
 
-/// Everything that must be equal in two equal runs. The backend's name, and how it multiplies FP8,
-/// are part of the numerics.
+/// Everything that must be equal in two equal runs, but the weights_digest, which is known only
+/// when all weights were read. The backend's name, and how it multiplies FP8, are part of the
+/// numerics.
 Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& backend,
-                        const std::string& weights_format, const std::string& weights_digest);
+                        const Checkpoint& checkpoint);
 
 /// Adds one layer's distributions under the names of the modules that read them.
 void add_statistics(Result& result, const LayerStatistics& statistics);

@@ -10,7 +10,8 @@
 
 namespace fp8cal {
 
-/// Plain values as bytes for another rank of the same program: never a file format.
+/// Plain values as bytes for another rank of the same program, or for a file that only this program
+/// on this kind of machine reads again.
 template <class T>
 void pack(std::string& bytes, const T& value) {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -46,6 +47,7 @@ class Unpacker {
   void take(std::vector<T>& values) {
     std::uint64_t count = 0;
     take(count);
+    if (count > left() / sizeof(T)) refuse();
     const char* data = next(count * sizeof(T));
     values.resize(count);
     if (count != 0) std::memcpy(values.data(), data, count * sizeof(T));
@@ -59,12 +61,16 @@ class Unpacker {
 
  private:
   const char* next(std::uint64_t count) {
-    if (count > bytes_.size() - at_) {
-      throw Error(ExitCode::failed, "a message of another rank ends early");
-    }
+    if (count > left()) refuse();
     const char* data = bytes_.data() + at_;
     at_ += count;
     return data;
+  }
+
+  std::size_t left() const { return bytes_.size() - at_; }
+
+  [[noreturn]] static void refuse() {
+    throw Error(ExitCode::failed, "a packed value ends early");
   }
 
   const std::string& bytes_;

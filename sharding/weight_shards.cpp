@@ -14,13 +14,6 @@ WeightShard vector_shard(std::string name, std::size_t size) {
 
 }  // namespace
 
-Range share_of(std::size_t total, int parts, int index) {
-  const std::size_t n = static_cast<std::size_t>(parts);
-  const std::size_t i = static_cast<std::size_t>(index);
-  const std::size_t first = total * i / n;
-  return {first, total * (i + 1) / n - first};
-}
-
 std::string layer_module(std::size_t layer, const std::string& rest) {
   return "model.layers." + std::to_string(layer) + "." + rest;
 }

@@ -6,20 +6,9 @@
 
 #include "jobs/model_config.hpp"
 #include "kernels/matrix.hpp"
+#include "sharding/range.hpp"
 
 namespace fp8cal {
-
-/// A run of indices.
-struct Range {
-  std::size_t first = 0;
-  std::size_t count = 0;
-
-  std::size_t end() const { return first + count; }
-  friend bool operator==(const Range&, const Range&) = default;
-};
-
-/// Part `index` of `parts` nearly equal runs of [0, total).
-Range share_of(std::size_t total, int parts, int index);
 
 /// Rows of one tensor of the checkpoint that a rank holds: one contiguous byte range of its file.
 struct WeightShard {

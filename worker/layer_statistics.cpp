@@ -70,11 +70,44 @@ void check_finite(const LayerStatistics& statistics) {
   }
 }
 
+namespace {
+
+/// Most bins of a tensor are empty.
+void pack_histogram(std::string& bytes, const std::vector<std::uint64_t>& histogram) {
+  std::vector<std::uint16_t> bins;
+  std::vector<std::uint64_t> counts;
+  for (std::size_t bin = 0; bin < histogram.size(); ++bin) {
+    if (histogram[bin] == 0) continue;
+    bins.push_back(static_cast<std::uint16_t>(bin));
+    counts.push_back(histogram[bin]);
+  }
+  pack(bytes, bins);
+  pack(bytes, counts);
+}
+
+void take_histogram(Unpacker& from, std::vector<std::uint64_t>& histogram) {
+  std::vector<std::uint16_t> bins;
+  std::vector<std::uint64_t> counts;
+  from.take(bins);
+  from.take(counts);
+  histogram.assign(kHistogramSize, 0);
+  for (std::size_t i = 0; i < bins.size(); ++i) {
+    if (bins[i] >= kHistogramSize || i >= counts.size()) {
+      throw Error(ExitCode::failed, fmt::format("packed histogram: expected bins below {} with a "
+                                                "count each, found bin {} and {} counts",
+                                                kHistogramSize, bins[i], counts.size()));
+    }
+    histogram[bins[i]] = counts[i];
+  }
+}
+
+}  // namespace
+
 std::string pack_statistics(const LayerStatistics& statistics) {
   std::string bytes;
   pack(bytes, static_cast<std::uint64_t>(statistics.layer));
   for (const ActivationStatistics& one : statistics.activations) {
-    pack(bytes, one.histogram);
+    pack_histogram(bytes, one.histogram);
     pack(bytes, one.channel_amax);
   }
   for (const std::vector<float>& one : statistics.sequence_amax) pack(bytes, one);
@@ -88,7 +121,7 @@ LayerStatistics unpack_statistics(Unpacker& from) {
   from.take(layer);
   statistics.layer = layer;
   for (ActivationStatistics& one : statistics.activations) {
-    from.take(one.histogram);
+    take_histogram(from, one.histogram);
     from.take(one.channel_amax);
   }
   for (std::size_t s = 0; s < kSites; ++s) {

@@ -43,7 +43,8 @@ struct LayerStatistics {
 /// such tensor in the order in which a layer computes them, and the calibration sequence.
 void check_finite(const LayerStatistics& statistics);
 
-/// Bytes for another rank, and back.
+/// Bytes as of jobs/packing.hpp, and back. Of a histogram only what is not empty. Throws Error
+/// where the bytes end early or name a bin that there is not.
 std::string pack_statistics(const LayerStatistics& statistics);
 LayerStatistics unpack_statistics(Unpacker& from);
 

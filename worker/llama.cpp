@@ -1,6 +1,7 @@
 #include "worker/llama.hpp"
 
 #include "sharding/grid.hpp"
+#include "sharding/vital_signs.hpp"
 #include "sharding/workspace_bytes.hpp"
 #include "worker/rope.hpp"
 
@@ -35,6 +36,7 @@ void Llama::run(std::span<const Layer* const> layers, Matrix x, std::size_t sequ
                 Observer* observer) {
   const std::span<Lane> lanes = split(x, sequence_length);
   for (const Layer* layer : layers) {
+    tell_layer(layer->index);
     const Step step = {*layer, sequence_length, observer};
     for (Lane& lane : lanes) attend(step, lane);
     for (Lane& lane : lanes) project(step, lane);

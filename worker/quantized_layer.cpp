@@ -16,8 +16,13 @@ std::vector<float> own_part(const std::vector<float>& whole, int slices, int sli
 }  // namespace
 
 QuantizedLayer::QuantizedLayer(Backend& backend, const Layer& source, const Recipe& recipe,
-                               const LayerScales& scales, int slices, int slice)
-    : backend_(backend), recipe_(recipe), slices_(slices), slice_(slice), layer_(source) {
+                               const LayerScales& scales, int slices, int slice, bool measures)
+    : backend_(backend),
+      recipe_(recipe),
+      slices_(slices),
+      slice_(slice),
+      measures_(measures),
+      layer_(source) {
   layer_.qkv = quantize(source.qkv.weight, scales, {0, 3});
   layer_.o = quantize(source.o.weight, scales, {3, 1});
   layer_.gate_up = quantize(source.gate_up.weight, scales, {4, 2});
@@ -67,6 +72,7 @@ ConstMatrix QuantizedLayer::dequantized(ConstMatrix weight, Scales scale) {
 }
 
 void QuantizedLayer::measure(ConstMatrix weight, ConstMatrix codes, Scales scale) {
+  if (!measures_) return;
   errors_.push_back(backend_.allocate(weight.rows * sizeof(RowError)));
   backend_.row_errors(weight, codes, scale, errors_.back().as<RowError>());
 }

@@ -19,14 +19,15 @@ struct LayerScales {
 class QuantizedLayer {
  public:
   /// slice of slices: which rows of the whole modules `source` holds. `source` keeps the norms, and
-  /// its weights where they are in FP8 already, by the same scales: it must outlive this.
+  /// its weights where they are in FP8 already, by the same scales: it must outlive this. measures:
+  /// whether errors() will be asked for.
   QuantizedLayer(Backend& backend, const Layer& source, const Recipe& recipe,
-                 const LayerScales& scales, int slices, int slice);
+                 const LayerScales& scales, int slices, int slice, bool measures);
 
   const Layer& layer() const { return layer_; }
 
   /// What quantizing did to each row of this slice of the linear modules, one module after the
-  /// other; empty where the weights came in FP8. Waits for the backend.
+  /// other; empty where the weights came in FP8 or nothing is measured. Waits for the backend.
   std::vector<RowError> errors() const;
 
  private:
@@ -45,6 +46,7 @@ class QuantizedLayer {
   const Recipe recipe_;
   const int slices_;
   const int slice_;
+  const bool measures_;
   std::vector<Buffer> buffers_;
   std::vector<Buffer> errors_;  // RowErrors of qkv, o, gate_up and down
   Layer layer_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "sharding/vital_signs.hpp"
 #include "worker/row_maxima.hpp"
 
 namespace fp8cal {
@@ -43,9 +44,9 @@ ShardWorker::ShardWorker(const ShardContext& context)
   nll_device_ = backend.allocate(tokens * sizeof(float));
   hidden_ = backend.allocate(tokens * config.hidden_size * 2);
   if (context_.work.compares && context_.rank.predicts) {
-    const std::size_t kept = context_.plan.keeps_reference
-                                 ? context_.rank.evaluation.count * context_.work.evaluation_length
-                                 : tokens;
+    const std::size_t kept = context_.plan.keeps_reference ? most_of_a_share(context_.evaluation) *
+                                                                 context_.work.evaluation_length
+                                                           : tokens;
     reference_ = backend.allocate(kept * config.hidden_size * 2);
     kl_device_ = backend.allocate(tokens * sizeof(float));
     same_top_device_ = backend.allocate(tokens);
@@ -89,13 +90,16 @@ void ShardWorker::load(std::size_t index) {
   chunk_ = index;
   weights_ = std::exchange(fetched_, {});
   const Range layers = loaded_layers();
-  context_.progress.begin("load " + layers_text(layers), "layers", layers.count, 0);
+  const std::string stage = "load " + layers_text(layers);
+  tell_stage(stage);
+  context_.progress.begin(stage, "layers", layers.count, 0);
   std::size_t shards = 0;
   for (const auto& layer : weights_) {
     shards += layer->targets().size();
     loader_.wait(shards);
     layer->measure(context_.backend);
     context_.progress.advance(1);
+    tell_progress();
   }
   context_.progress.end();
   if (index + 1 < chunks()) fetch(index + 1);
@@ -113,23 +117,35 @@ void ShardWorker::fetch(std::size_t index) {
   loader_.begin(targets);
 }
 
-std::vector<LayerStatistics> ShardWorker::calibrate() {
-  StatisticsObserver observer(context_.backend, context_.config, loaded_layers(),
-                              context_.work.calibration_sequences, context_.plan.grid.tensor,
-                              context_.rank.slice);
-  run(pass("calibrate", context_.calibration, context_.rank.calibration), "calibrate",
-      stored_layers(), &observer);
-  observer.merge(*context_.groups.stage);
-  return merged_statistics(observer);
+std::vector<LayerStatistics> ShardWorker::calibrate(const Units& units,
+                                                    const std::vector<LayerStatistics>& before) {
+  observer_.emplace(context_.backend, context_.config, loaded_layers(),
+                    context_.work.calibration_sequences, context_.plan.grid.tensor,
+                    context_.rank.slice);
+  if (context_.groups.stage->rank() == 0) {
+    for (const LayerStatistics& one : before) observer_->start_from(one);
+  }
+  run(pass("calibrate", context_.calibration), "calibrate", stored_layers(), units, &*observer_);
+  tell_stage("merge " + layers_text(loaded_layers()));
+  observer_->merge(*context_.groups.stage);
+  std::vector<LayerStatistics> all = observed();
+  observer_.reset();  // scaled weights take its place
+  for (std::size_t i = 0; i < all.size(); ++i) gather_weight_statistics(*weights_[i], all[i]);
+  return all;
 }
 
-std::vector<LayerStatistics> ShardWorker::merged_statistics(StatisticsObserver& observer) {
+std::vector<LayerStatistics> ShardWorker::observed_so_far() {
+  observer_->merge_on_first(*context_.groups.stage);
+  if (context_.groups.stage->rank() != 0) return {};
+  return observed();
+}
+
+std::vector<LayerStatistics> ShardWorker::observed() const {
   std::vector<LayerStatistics> all;
   for (const auto& own : weights_) {
     LayerStatistics one;
     one.layer = own->layer().index;
-    observer.download(one);
-    gather_weight_statistics(*own, one);
+    observer_->download(one);
     all.push_back(std::move(one));
   }
   return all;
@@ -175,85 +191,93 @@ WeightErrors ShardWorker::gather_weight_errors(const LayerWeights& own,
   return errors;
 }
 
-void ShardWorker::forward() {
-  run(pass("forward", context_.calibration, context_.rank.calibration), "forward", stored_layers(),
-      nullptr);
+void ShardWorker::forward(const Units& units) {
+  run(pass("forward", context_.calibration), "forward", stored_layers(), units, nullptr);
 }
 
-void ShardWorker::evaluate_bf16() {
+void ShardWorker::evaluate_bf16(const Units& units) {
   Pass& pass = evaluation_pass("bf16");
   pass.is_reference = context_.work.compares;
-  run(pass, "evaluate bf16", stored_layers(), nullptr);
+  run(pass, "evaluate bf16", stored_layers(), units, nullptr);
 }
 
-void ShardWorker::evaluate(const Recipe& recipe, const std::vector<LayerScales>& scales) {
+void ShardWorker::evaluate(const Recipe& recipe, const std::vector<LayerScales>& scales,
+                           const Units& units) {
   std::vector<WeightErrors>& errors = weight_errors_[recipe.name];
   std::vector<std::unique_ptr<QuantizedLayer>> quantized;
   std::vector<const Layer*> layers;
+  const std::size_t layers_before = loaded_layers().first - context_.rank.layers.first;
   for (std::size_t i = 0; i < weights_.size(); ++i) {
+    const bool measures = sample_.empty() && errors.size() == layers_before + i;
     quantized.push_back(std::make_unique<QuantizedLayer>(
         context_.backend, weights_[i]->layer(), recipe, scales.at(i), context_.plan.grid.tensor,
-        context_.rank.slice));
+        context_.rank.slice, measures));
     layers.push_back(&quantized.back()->layer());
     const std::vector<RowError> rows = quantized.back()->errors();
-    if (sample_.empty() && !rows.empty()) {
-      errors.push_back(gather_weight_errors(*weights_[i], rows));
-    }
+    if (!rows.empty()) errors.push_back(gather_weight_errors(*weights_[i], rows));
   }
   Pass& pass = evaluation_pass(recipe.name);
   pass.compares = context_.work.compares;
-  run(pass, "evaluate " + recipe.name, layers, nullptr);
+  run(pass, "evaluate " + recipe.name, layers, units, nullptr);
+}
+
+const VariantScores& ShardWorker::scores(const std::string& variant) const {
+  static const VariantScores kNone;
+  const auto found = scores_.find(variant);
+  return found == scores_.end() ? kNone : found->second;
 }
 
 ShardWorker::Pass& ShardWorker::evaluation_pass(const std::string& variant) {
-  Pass& own = pass(variant, context_.evaluation, context_.rank.evaluation);
+  Pass& own = pass(variant, context_.evaluation);
   own.scores = &scores_[sample_ + variant];
   return own;
 }
 
-ShardWorker::Pass& ShardWorker::pass(const std::string& name, const TokenWindows& windows,
-                                     Range sequences) {
-  if (!sample_.empty()) sequences.count = std::min(sequences.count, context_.work.microbatch);
+ShardWorker::Pass& ShardWorker::pass(const std::string& name, const TokenWindows& windows) {
   Pass& pass = passes_[sample_ + name];
   pass.windows = &windows;
-  pass.sequences = sequences;
   return pass;
 }
 
 void ShardWorker::run(Pass& pass, const std::string& stage, const std::vector<const Layer*>& layers,
-                      StatisticsObserver* observer) {
-  const std::size_t length = pass.windows->sequence_length;
+                      const Units& units, StatisticsObserver* observer) {
   // Told for the whole job: the other shares go at the same pace.
-  const std::size_t total = pass.windows->windows();
-  std::size_t told = 0;
-  context_.progress.begin(fmt::format("{} {}", stage, layers_text(loaded_layers())), "sequences",
-                          total, length);
-  for (std::size_t at = 0; at < pass.sequences.count; at += context_.work.microbatch) {
-    const Range batch = {at, std::min(context_.work.microbatch, pass.sequences.count - at)};
-    const Matrix x = enter(pass, batch);
-    if (observer != nullptr) observer->begin(pass.sequences.first + at, length);
-    llama_.run(layers, x, length, observer);
-    leave(pass, batch, x);
-    finish_work();  // else progress tells what has been asked for
-    const std::size_t reached = total * (at + batch.count) / pass.sequences.count;
-    context_.progress.advance(reached - told);
-    told = reached;
+  const std::string name = fmt::format("{} {}", stage, layers_text(loaded_layers()));
+  tell_stage(name);
+  context_.progress.begin(name, "sequences", units.sequences, pass.windows->sequence_length);
+  const std::size_t count = sample_.empty() ? units.most : std::min<std::size_t>(1, units.most);
+  for (std::size_t u = 0; u < count; ++u) {
+    if (u < units.own.size()) run_unit(pass, layers, units.own[u], observer);
+    context_.progress.advance(units.sequences * (u + 1) / units.most -
+                              units.sequences * u / units.most);
+    tell_progress();
+    if (context_.after_unit) context_.after_unit();
   }
   context_.progress.end();
 }
 
-/// The hidden states of own sequences `batch` before the chunk's first layer.
-Matrix ShardWorker::enter(Pass& pass, Range batch) {
+void ShardWorker::run_unit(Pass& pass, const std::vector<const Layer*>& layers, const Unit& unit,
+                           StatisticsObserver* observer) {
+  const std::size_t length = pass.windows->sequence_length;
+  const Matrix x = enter(pass, unit);
+  if (observer != nullptr) observer->begin(unit.sequences.first, length);
+  llama_.run(layers, x, length, observer);
+  leave(pass, unit, x);
+  finish_work();  // else progress tells what has been asked for
+}
+
+/// The hidden states of a unit before the chunk's first layer.
+Matrix ShardWorker::enter(Pass& pass, const Unit& unit) {
   Backend& backend = context_.backend;
   const std::size_t length = pass.windows->sequence_length;
-  const std::size_t tokens = batch.count * length;
+  const std::size_t tokens = unit.sequences.count * length;
   const std::size_t hidden = context_.config.hidden_size;
   const Matrix x = Matrix::dense(hidden_.data(), DType::bf16, tokens, hidden);
   if (chunk_ > 0) {
-    backend.upload(x.data, pass.hidden.data() + batch.first * length * hidden, tokens * hidden * 2);
+    backend.upload(x.data, pass.hidden.data() + unit.position * length * hidden,
+                   tokens * hidden * 2);
   } else if (context_.rank.embeds) {
-    const std::uint32_t* ids =
-        pass.windows->tokens.data() + (pass.sequences.first + batch.first) * length;
+    const std::uint32_t* ids = pass.windows->tokens.data() + unit.sequences.first * length;
     backend.upload(ids_.data(), ids, tokens * sizeof(std::uint32_t));
     const WeightShard shard =
         embedding_shard(context_.config, context_.plan.grid.tensor, context_.rank.slice);
@@ -267,31 +291,38 @@ Matrix ShardWorker::enter(Pass& pass, Range batch) {
 }
 
 /// Hands on the hidden states after the chunk's last layer.
-void ShardWorker::leave(Pass& pass, Range batch, Matrix x) {
+void ShardWorker::leave(Pass& pass, const Unit& unit, Matrix x) {
   if (chunk_ + 1 < chunks()) {
-    keep(pass, batch, x, pass.hidden);
+    keep(pass, unit, x, pass.hidden);
   } else if (!context_.rank.predicts) {
     Collectives& pipeline = *context_.groups.pipeline;
     pipeline.send(x.data, x.rows * x.cols * 2, pipeline.rank() + 1);
   } else {
-    if (pass.is_reference) keep_reference(pass, batch, x);
-    if (pass.scores != nullptr) score(pass, batch, x);
+    if (pass.is_reference) keep_reference(pass, unit, x);
+    if (pass.scores != nullptr) score(pass, unit, x);
   }
 }
 
 /// into: [own sequences * length, hidden].
-void ShardWorker::keep(const Pass& pass, Range batch, Matrix x, std::vector<std::uint16_t>& into) {
+void ShardWorker::keep(const Pass& pass, const Unit& unit, Matrix x,
+                       std::vector<std::uint16_t>& into) {
   const std::size_t sequence = pass.windows->sequence_length * x.cols;
   finish_work();
-  into.resize(pass.sequences.count * sequence);
-  context_.backend.download(into.data() + batch.first * sequence, x.data, x.rows * x.cols * 2);
+  const std::size_t most = sample_.empty() ? most_of_a_share(*pass.windows) : unit.sequences.count;
+  into.resize(most * sequence);
+  context_.backend.download(into.data() + unit.position * sequence, x.data, x.rows * x.cols * 2);
 }
 
-void ShardWorker::score(const Pass& pass, Range batch, Matrix x) {
+/// A bound of what one share has of a pass: the most, where some sequences are done already.
+std::size_t ShardWorker::most_of_a_share(const TokenWindows& windows) const {
+  const std::size_t shares = static_cast<std::size_t>(context_.plan.grid.sequences);
+  return (windows.windows() + shares - 1) / shares;
+}
+
+void ShardWorker::score(const Pass& pass, const Unit& unit, Matrix x) {
   Backend& backend = context_.backend;
   const std::size_t length = pass.windows->sequence_length;
-  const std::uint32_t* ids =
-      pass.windows->tokens.data() + (pass.sequences.first + batch.first) * length;
+  const std::uint32_t* ids = pass.windows->tokens.data() + unit.sequences.first * length;
   const std::vector<std::uint32_t> targets = targets_of(ids, x.rows, length);
   backend.upload(targets_.data(), targets.data(), targets.size() * sizeof(std::uint32_t));
 
@@ -300,7 +331,7 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x) {
   const Buffer& head = head_.data() != nullptr ? head_ : embedding_;
   const Predictions predictions = {
       .x = x,
-      .reference = pass.compares ? reference(pass, batch, x) : Matrix{},
+      .reference = pass.compares ? reference(pass, unit, x) : Matrix{},
       .final_norm = Matrix::dense(final_norm_.data(), DType::bf16, 1, x.cols),
       .head = Matrix::dense(head.data(), DType::bf16, shard.rows.count, x.cols),
       .targets = targets_.as<std::uint32_t>()};
@@ -323,14 +354,14 @@ void ShardWorker::score(const Pass& pass, Range batch, Matrix x) {
   append(same_top_device_, pass.scores->same_top);
 }
 
-void ShardWorker::keep_reference(const Pass& pass, Range batch, Matrix x) {
-  if (!context_.plan.keeps_reference) return keep(pass, batch, x, reference_host_);
-  context_.backend.interleave_columns(x.data, 1, reference(pass, batch, x));  // a copy
+void ShardWorker::keep_reference(const Pass& pass, const Unit& unit, Matrix x) {
+  if (!context_.plan.keeps_reference) return keep(pass, unit, x, reference_host_);
+  context_.backend.interleave_columns(x.data, 1, reference(pass, unit, x));  // a copy
 }
 
 /// What x is, or will be, in BF16.
-Matrix ShardWorker::reference(const Pass& pass, Range batch, Matrix x) {
-  const std::size_t first_row = batch.first * pass.windows->sequence_length;
+Matrix ShardWorker::reference(const Pass& pass, const Unit& unit, Matrix x) {
+  const std::size_t first_row = unit.position * pass.windows->sequence_length;
   if (context_.plan.keeps_reference) {
     return Matrix::dense(reference_.as<std::uint16_t>() + first_row * x.cols, DType::bf16, x.rows,
                          x.cols);

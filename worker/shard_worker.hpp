@@ -1,8 +1,10 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "jobs/recipe.hpp"
 #include "jobs/result.hpp"
 #include "sharding/groups.hpp"
+#include "sharding/units.hpp"
 #include "worker/layer_weights.hpp"
 #include "worker/llama.hpp"
 #include "worker/progress.hpp"
@@ -19,7 +22,8 @@
 
 namespace fp8cal {
 
-/// How one variant predicts this rank's windows, [own windows, predictions] each.
+/// How one variant predicts this rank's windows so far, [own windows, predictions] each, in the
+/// order of their positions.
 struct VariantScores {
   std::vector<float> nll;
   std::vector<float> kl;               ///< as Perplexity::kl; empty where nothing was compared
@@ -42,6 +46,8 @@ struct ShardContext {
   const TokenWindows& evaluation;
   ProgressListener& progress;
   int threads;  ///< of this rank on the host, to read weights with
+  /// Called after each unit of a pass, Units::most times; may throw. None: empty.
+  std::function<void()> after_unit = {};
 };
 
 /// Runs one rank's shard: its layers, a chunk of them at a time, over its sequences. For each
@@ -61,26 +67,32 @@ class ShardWorker {
   /// The layers of the chunk loaded last.
   Range loaded_layers() const { return layers_of(chunk_); }
 
-  /// Runs the calibration sequences through the chunk and merges what was observed over the ranks
-  /// of the stage. Returns the chunk's layers. Collective over the stage.
-  std::vector<LayerStatistics> calibrate();
+  /// Runs calibration sequences through the chunk and merges what was observed over the ranks of
+  /// the stage. before: what was observed of other sequences in earlier runs, one a layer of the
+  /// chunk, or empty. Returns the chunk's layers. Collective over the stage.
+  std::vector<LayerStatistics> calibrate(const Units& units,
+                                         const std::vector<LayerStatistics>& before);
 
-  /// Runs the calibration sequences through the chunk without observing them: for measuring.
-  void forward();
+  /// While `calibrate` calls after_unit: the activations of the chunk's layers as observed so far,
+  /// `before` included, on the first rank of the stage; empty elsewhere. Collective over the stage.
+  std::vector<LayerStatistics> observed_so_far();
 
-  /// Runs the evaluation windows through the chunk in BF16. Where the work compares, what the model
-  /// ends with is kept as the reference of every `evaluate` that follows.
-  void evaluate_bf16();
+  /// Runs calibration sequences through the chunk without observing them: for measuring.
+  void forward(const Units& units);
 
-  /// Runs the evaluation windows through the chunk as `recipe` computes it. scales: one a layer of
-  /// the chunk.
-  void evaluate(const Recipe& recipe, const std::vector<LayerScales>& scales);
+  /// Runs evaluation windows through the chunk in BF16. Where the work compares, what the model
+  /// ends with is kept as the reference of every `evaluate` that follows of these windows.
+  void evaluate_bf16(const Units& units);
+
+  /// Runs evaluation windows through the chunk as `recipe` computes it. scales: one a layer of the
+  /// chunk. The first time, what quantizing does to the weights is measured.
+  void evaluate(const Recipe& recipe, const std::vector<LayerScales>& scales, const Units& units);
 
   /// This rank's scores of a variant ("bf16" or a recipe); empty but on slice 0 of the last stage,
   /// and before its last chunk. May hold infinities and NaNs.
-  const VariantScores& scores(const std::string& variant) const { return scores_.at(variant); }
+  const VariantScores& scores(const std::string& variant) const;
 
-  /// From now on passes take only this rank's first microbatch, for measuring. Their NLLs and
+  /// From now on passes take only this rank's first unit, for measuring. Their NLLs and
   /// hidden states are kept under names that begin with `prefix`, beside those of whole passes. ""
   /// ends it.
   void sample(const std::string& prefix) { sample_ = prefix; }
@@ -94,10 +106,9 @@ class ShardWorker {
   const WeightLeaves& leaves() const { return loader_.leaves(); }
 
  private:
-  /// One way through the model: which sequences, and where they stand between chunks.
+  /// One way through the model, and where sequences stand between chunks.
   struct Pass {
     const TokenWindows* windows = nullptr;
-    Range sequences;                    // of this rank
     VariantScores* scores = nullptr;    // filled at the end; none: nothing is predicted
     bool is_reference = false;          // what it ends with is kept for others to compare with
     bool compares = false;              // with that
@@ -109,19 +120,22 @@ class ShardWorker {
   void load_ends();
   /// Begins to load the weights of chunk `index` in the background.
   void fetch(std::size_t index);
-  Pass& pass(const std::string& name, const TokenWindows& windows, Range sequences);
+  Pass& pass(const std::string& name, const TokenWindows& windows);
   Pass& evaluation_pass(const std::string& variant);
   void run(Pass& pass, const std::string& stage, const std::vector<const Layer*>& layers,
-           StatisticsObserver* observer);
-  Matrix enter(Pass& pass, Range batch);
-  void leave(Pass& pass, Range batch, Matrix x);
-  void keep(const Pass& pass, Range batch, Matrix x, std::vector<std::uint16_t>& into);
-  void score(const Pass& pass, Range batch, Matrix x);
-  void keep_reference(const Pass& pass, Range batch, Matrix x);
-  Matrix reference(const Pass& pass, Range batch, Matrix x);
+           const Units& units, StatisticsObserver* observer);
+  void run_unit(Pass& pass, const std::vector<const Layer*>& layers, const Unit& unit,
+                StatisticsObserver* observer);
+  Matrix enter(Pass& pass, const Unit& unit);
+  void leave(Pass& pass, const Unit& unit, Matrix x);
+  void keep(const Pass& pass, const Unit& unit, Matrix x, std::vector<std::uint16_t>& into);
+  void score(const Pass& pass, const Unit& unit, Matrix x);
+  void keep_reference(const Pass& pass, const Unit& unit, Matrix x);
+  Matrix reference(const Pass& pass, const Unit& unit, Matrix x);
+  std::size_t most_of_a_share(const TokenWindows& windows) const;
   void finish_work();
   std::vector<const Layer*> stored_layers() const;
-  std::vector<LayerStatistics> merged_statistics(StatisticsObserver& observer);
+  std::vector<LayerStatistics> observed() const;
   void gather_weight_statistics(const LayerWeights& own, LayerStatistics& into);
   WeightErrors gather_weight_errors(const LayerWeights& own, const std::vector<RowError>& rows);
   /// The rows of all slices. own: as many on each.
@@ -133,6 +147,7 @@ class ShardWorker {
   Buffer embedding_, head_, final_norm_;  // bf16; empty where another stage has them
   // Of one microbatch; the last two where the work compares.
   Buffer ids_, targets_, nll_device_, hidden_, kl_device_, same_top_device_;
+  std::optional<StatisticsObserver> observer_;  // while calibrating
   // What BF16 ends with, [own windows * length, hidden]; on the host where the plan says so, and
   // then only a microbatch of it on the device.
   Buffer reference_;

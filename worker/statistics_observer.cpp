@@ -38,6 +38,25 @@ void StatisticsObserver::observe(std::size_t layer, Site site, ConstMatrix x,
   backend_.observe(share, first_row + rows.first, sequence_length_, into);
 }
 
+void StatisticsObserver::start_from(const LayerStatistics& before) {
+  for (std::size_t s = 0; s < kSites; ++s) {
+    const Observation into = slots(before.layer, static_cast<Site>(s));
+    const auto upload = [this]<class T>(void* to, const std::vector<T>& from) {
+      backend_.upload(to, from.data(), from.size() * sizeof(T));
+    };
+    upload(into.histogram, before.activations[s].histogram);
+    upload(into.channel_amax, before.activations[s].channel_amax);
+    upload(into.sequence_amax, before.sequence_amax[s]);
+  }
+  backend_.synchronize();  // `before` may be gone next
+}
+
+void StatisticsObserver::merge_on_first(Collectives& group) {
+  merge(group);
+  // Maxima may be counted twice.
+  if (group.rank() != 0) backend_.fill_zero(histograms_.data(), histograms_.bytes());
+}
+
 void StatisticsObserver::merge(Collectives& group) {
   if (group.size() == 1) return;
   group.all_sum(histograms_.as<std::uint64_t>(), histograms_.bytes() / sizeof(std::uint64_t));

@@ -20,8 +20,15 @@ class StatisticsObserver : public Observer {
   void begin(std::size_t first_sequence, std::size_t sequence_length);
   void observe(std::size_t layer, Site site, ConstMatrix x, std::size_t first_row) override;
 
+  /// Counts what was observed before as if it had been observed here. For one rank of those that
+  /// merge, before it observes anything.
+  void start_from(const LayerStatistics& before);
+
   /// Adds up what the ranks of `group` observed. Collective.
   void merge(Collectives& group);
+  /// The same in the middle: the first rank then has what all observed and goes on from there, the
+  /// others begin anew, so that the next merge counts nothing twice.
+  void merge_on_first(Collectives& group);
   /// The activations of one layer; throws Error naming tensor, layer and sequence where one is
   /// infinite or NaN.
   void download(LayerStatistics& into) const;

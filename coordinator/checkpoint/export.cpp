@@ -212,8 +212,8 @@ void publish_rest(const ExportRequest& request, const Target& target, const Sour
   if (request.format == CheckpointFormat::modelopt) {
     write(kHfQuantConfig, hf_quant_config(target.recipe));
   }
-  write("config.json", new_config(request, target, source));
   published.write(request.out / kIndexName, index_text(target.files));
+  write("config.json", new_config(request, target, source));
 }
 
 }  // namespace

@@ -58,6 +58,26 @@ std::set<std::string> indexed_files(const fs::path& folder) {
   }
 }
 
+/// A name that an export gives, without what marks it as unfinished.
+std::string final_name(const fs::path& path) {
+  std::string name = path.filename().string();
+  if (name.ends_with(kPartial)) name.resize(name.size() - kPartial.size());
+  return name;
+}
+
+/// Whether all that the folder holds is what an export leaves that was killed: config.json comes
+/// last.
+bool holds_unfinished_export(const fs::path& out) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(out)) {
+    const std::string name = final_name(entry.path());
+    const bool is_ours = is_checkpoint_file_name(name) || is_tokenizer_file(name) ||
+                         is_licence_file(name) || name == "README.md" || name == kIndexName ||
+                         name == "hf_quant_config.json" || name == "config.json";
+    if (!is_ours || entry.is_directory() || entry.path().filename() == "config.json") return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void prepare_export_folder(const fs::path& model, const fs::path& out, bool force) {
@@ -69,7 +89,9 @@ void prepare_export_folder(const fs::path& model, const fs::path& out, bool forc
   }
   const bool is_empty = fs::is_empty(out, error);
   if (error) refuse(out, "one that can be read", error.message());
-  if (!is_empty && !force) refuse(out, "an empty or new one, or --force", "files in it");
+  if (!is_empty && !force && !holds_unfinished_export(out)) {
+    refuse(out, "an empty or new one, or --force", "files in it");
+  }
   check_writable(out / "config.json");
 }
 
@@ -98,8 +120,7 @@ void remove_old_checkpoint(const fs::path& out, const std::set<std::string>& kep
   remove_files({out / kIndexName, out / "config.json"});
   std::vector<fs::path> stale;
   for (const fs::directory_entry& entry : fs::directory_iterator(out)) {
-    std::string name = entry.path().filename().string();
-    if (name.ends_with(kPartial)) name.resize(name.size() - kPartial.size());
+    const std::string name = final_name(entry.path());
     const bool is_tensors =
         is_checkpoint_file_name(name) || (indexed.contains(name) && name.ends_with(".safetensors"));
     const bool is_ours = is_tensors || is_tokenizer_file(name) || name == "hf_quant_config.json";

@@ -11,8 +11,8 @@
 namespace fp8cal {
 
 /// Throws InputError where a checkpoint of `model` cannot be written to `out`: it is `model` or
-/// lies in it, is no folder, or holds files and `force` is not set. Makes the folder, and checks
-/// that files can be written there.
+/// lies in it, is no folder, or holds files and `force` is not set; what an export left that was
+/// killed counts as none. Makes the folder, and checks that files can be written there.
 void prepare_export_folder(const std::filesystem::path& model, const std::filesystem::path& out,
                            bool force);
 

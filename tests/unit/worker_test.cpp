@@ -57,7 +57,9 @@ TEST(Rope, TableHoldsCosinesAndSinesInBf16) {
 TEST(LayerStatistics, SurvivePacking) {
   LayerStatistics one;
   one.layer = 7;
-  one.activations[1].histogram = {1, 2, 3};
+  one.activations[1].histogram.assign(kHistogramSize, 0);
+  one.activations[1].histogram[0] = 5;
+  one.activations[1].histogram[kHistogramSize - 1] = std::uint64_t{1} << 40;
   one.sequence_amax[5] = {4.0f};
   one.weights[6].channel_amax = {5.0f, 6.0f};
   const std::string bytes = pack_statistics(one) + pack_statistics(one);
