@@ -30,9 +30,9 @@ void expect_finite(const std::string& variant, const char* what, const std::vect
 }
 
 void check_scores(const Computation& run) {
-  const Ranges windows = run.keeper.own_windows_left();
+  const Ranges windows = run.keeper.left().own_windows();
   run_agreed(run.control, [&] {
-    for (const std::string& variant : run.variants()) {
+    for (const std::string& variant : run.keeper.left().variants()) {
       const VariantScores& scores = run.worker.scores(variant);
       expect_finite(variant, "log-likelihood", scores.nll, windows);
       expect_finite(variant, "KL divergence", scores.kl, windows);
@@ -48,16 +48,21 @@ void load(const Computation& run, std::size_t chunk) {
 /// What earlier runs observed of the layers that are loaded.
 std::vector<LayerStatistics> observed_before(const Computation& run) {
   const std::vector<LayerStatistics>& all = run.keeper.before().layers;
-  if (all.empty()) return {};
   const Range layers = run.worker.loaded_layers();
+  if (layers.end() > all.size()) return {};
   const auto first = all.begin() + static_cast<std::ptrdiff_t>(layers.first);
   return {first, first + static_cast<std::ptrdiff_t>(layers.count)};
+}
+
+/// What is left of `ranges` to go through the layers that are loaded.
+Ranges left_here(const Computation& run, const Ranges& ranges) {
+  return run.worker.loaded_layers().first < run.keeper.before().layers_done ? Ranges() : ranges;
 }
 
 std::vector<LayerStatistics> calibrate(const Computation& run) {
   run.keeper.begin_calibration(run.worker);
   const std::vector<Units> passes =
-      passes_over(run.keeper.calibration_left(), run.plan, run.rank.share);
+      passes_over(left_here(run, run.keeper.left().calibration()), run.plan, run.rank.share);
   std::vector<LayerStatistics> statistics =
       run.worker.calibrate(passes.front(), observed_before(run));
   run_agreed(run.control, [&] {
@@ -72,16 +77,15 @@ using ScaledRecipe = std::pair<Recipe, std::vector<LayerScales>>;
 /// Evaluates all variants, some windows after others.
 void evaluate(const Computation& run, const std::vector<LayerStatistics>& statistics,
               const std::vector<ScaledRecipe>& recipes) {
-  run.keeper.begin_evaluation(run.worker, statistics, run.variants());
-  for (const Units& pass : passes_over(run.keeper.windows_left(), run.plan, run.rank.share,
-                                       run.keeper.units_a_pass())) {
+  run.keeper.begin_evaluation(run.worker, statistics);
+  for (const Units& pass : passes_over(left_here(run, run.keeper.left().windows()), run.plan,
+                                       run.rank.share, run.keeper.units_a_pass())) {
     if (!run.config.stored_recipe) run.worker.evaluate_bf16(pass);
     for (const auto& [recipe, scales] : recipes) run.worker.evaluate(recipe, scales, pass);
     run.keeper.pass_done(pass);
   }
   check_scores(run);
-  // Writing a checkpoint takes its time, and may fail.
-  if (!run.job.output.checkpoint.empty()) run.keeper.save();
+  run.keeper.chunk_done();
 }
 
 /// Calibrates, and evaluates in BF16 and in every recipe. Returns this rank's layers.
@@ -117,7 +121,7 @@ void evaluate_stored(const Computation& run, const std::vector<LayerScales>& sca
 
 }  // namespace
 
-std::vector<std::string> Computation::variants() const {
+std::vector<std::string> evaluated_variants(const Job& job, const ModelConfig& config) {
   std::vector<std::string> all = job.scales.recipes;
   if (!config.stored_recipe) all.insert(all.begin(), "bf16");
   return all;
@@ -135,8 +139,8 @@ void compute(const Computation& run, const Checkpoint& checkpoint, Result& resul
     const std::vector<LayerStatistics> layers = calibrate_and_evaluate(run);
     collect_layers(run.worker, layers, run.rank, run.job, run.config, run.control, result);
   }
-  collect_perplexity(run.worker, run.variants(), run.keeper.own_windows_left(), run.keeper.before(),
-                     run.control, result);
+  collect_perplexity(run.worker, run.keeper.left().variants(), run.keeper.left().own_windows(),
+                     run.keeper.before(), run.control, result);
   run.keeper.close();
 }
 

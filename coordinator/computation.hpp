@@ -23,10 +23,10 @@ struct Computation {
   const RankPlan& rank;
   const Control& control;
   ProgressKeeper& keeper;
-
-  /// What perplexity is measured for.
-  std::vector<std::string> variants() const;
 };
+
+/// What a job measures perplexity for: "bf16", where the model is, and recipes.
+std::vector<std::string> evaluated_variants(const Job& job, const ModelConfig& config);
 
 /// Adds to `result`, whose tokens are there, everything that the ranks compute; complete on rank 0.
 /// Throws AgreedError where all ranks know of the failure, or stop for a signal. Collective.

@@ -67,14 +67,19 @@ Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_li
   facts.places = control.gather(where_this_rank_runs(ready.backend->device()));
 
   Attributes described = describe_job(job, ready.inputs, *ready.backend, *ready.checkpoint);
-  ProgressKeeper keeper(job, described, describe_run(facts, ready.plan), ready, control, world,
-                        [] { return 0; });
-  facts.earlier_runs = keeper.before().runs;
+  const std::vector<std::string> variants = evaluated_variants(job, ready.inputs.config);
+  EarlierProgress earlier = read_earlier_progress(job, described, variants, ready, control);
+  facts.earlier_runs = earlier.done.runs;
+  const WorkLeft left(earlier.done, variants, ready);
+  ProgressKeeper keeper(job, described, describe_run(facts, ready.plan), earlier.done, left, ready,
+                        control, world, [] { return 0; });
   std::optional<ShardWorker> worker;
   run_agreed(control, [&] {
     ShardContext context = ready.context(*ready.backend, progress);
+    context.first_layer = earlier.done.layers_done;
     context.after_unit = [&keeper] { keeper.unit_done(); };
     worker.emplace(context);
+    for (auto& [pass, hidden] : earlier.hidden) worker->start_from(pass, std::move(hidden));
   });
 
   Outcome outcome;

@@ -29,10 +29,21 @@ std::vector<std::uint32_t> targets_of(const std::uint32_t* ids, std::size_t toke
   return targets;
 }
 
+/// Chunks of at most `at_once` of the layers `own`, of which one begins with `first`.
+std::vector<Range> chunks_of(Range own, std::size_t at_once, std::size_t first) {
+  std::vector<Range> chunks;
+  for (std::size_t layer = own.first; layer < own.end(); layer = chunks.back().end()) {
+    const std::size_t end = layer < first ? std::min(first, own.end()) : own.end();
+    chunks.push_back({layer, std::min(at_once, end - layer)});
+  }
+  return chunks;
+}
+
 }  // namespace
 
 ShardWorker::ShardWorker(const ShardContext& context)
     : context_(context),
+      chunks_(chunks_of(context.rank.layers, context.plan.layers_at_once, context.first_layer)),
       llama_(context.backend, *context.groups.slices, context.config, context.work),
       loader_(context.checkpoint, context.backend, context.config, context.plan, context.rank,
               context.threads) {
@@ -75,17 +86,6 @@ void ShardWorker::load_ends() {
   row_maxima(context_.backend, ends);  // refuses infinities and NaNs
 }
 
-std::size_t ShardWorker::chunks() const {
-  const std::size_t at_once = context_.plan.layers_at_once;
-  return (context_.rank.layers.count + at_once - 1) / at_once;
-}
-
-Range ShardWorker::layers_of(std::size_t chunk) const {
-  const Range& own = context_.rank.layers;
-  const std::size_t offset = chunk * context_.plan.layers_at_once;
-  return {own.first + offset, std::min(context_.plan.layers_at_once, own.count - offset)};
-}
-
 void ShardWorker::load(std::size_t index) {
   chunk_ = index;
   weights_ = std::exchange(fetched_, {});
@@ -106,7 +106,7 @@ void ShardWorker::load(std::size_t index) {
 }
 
 void ShardWorker::fetch(std::size_t index) {
-  const Range layers = layers_of(index);
+  const Range layers = chunks_[index];
   std::vector<ShardTarget> targets;
   for (std::size_t layer = layers.first; layer < layers.end(); ++layer) {
     fetched_.push_back(std::make_unique<LayerWeights>(
@@ -241,6 +241,7 @@ ShardWorker::Pass& ShardWorker::pass(const std::string& name, const TokenWindows
 
 void ShardWorker::run(Pass& pass, const std::string& stage, const std::vector<const Layer*>& layers,
                       const Units& units, StatisticsObserver* observer) {
+  if (units.most == 0) return;
   // Told for the whole job: the other shares go at the same pace.
   const std::string name = fmt::format("{} {}", stage, layers_text(loaded_layers()));
   tell_stage(name);
@@ -273,7 +274,7 @@ Matrix ShardWorker::enter(Pass& pass, const Unit& unit) {
   const std::size_t tokens = unit.sequences.count * length;
   const std::size_t hidden = context_.config.hidden_size;
   const Matrix x = Matrix::dense(hidden_.data(), DType::bf16, tokens, hidden);
-  if (chunk_ > 0) {
+  if (loaded_layers().first > context_.rank.layers.first) {
     backend.upload(x.data, pass.hidden.data() + unit.position * length * hidden,
                    tokens * hidden * 2);
   } else if (context_.rank.embeds) {

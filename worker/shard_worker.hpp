@@ -46,6 +46,9 @@ struct ShardContext {
   const TokenWindows& evaluation;
   ProgressListener& progress;
   int threads;  ///< of this rank on the host, to read weights with
+  /// A chunk begins with this layer. Of the sequences and windows that go through it, hidden states
+  /// are given by start_from; 0: none, they are embedded.
+  std::size_t first_layer = 0;
   /// Called after each unit of a pass, Units::most times; may throw. None: empty.
   std::function<void()> after_unit = {};
 };
@@ -58,14 +61,14 @@ class ShardWorker {
  public:
   explicit ShardWorker(const ShardContext& context);
 
-  std::size_t chunks() const;
+  std::size_t chunks() const { return chunks_.size(); }
 
   /// Goes on to the weights of chunk `index`: 0 first, then each in turn. Frees those before, waits
   /// until these are loaded, and begins to load the next ones: two chunks are in memory.
   void load(std::size_t index);
 
   /// The layers of the chunk loaded last.
-  Range loaded_layers() const { return layers_of(chunk_); }
+  Range loaded_layers() const { return chunks_[chunk_]; }
 
   /// Runs calibration sequences through the chunk and merges what was observed over the ranks of
   /// the stage. before: what was observed of other sequences in earlier runs, one a layer of the
@@ -105,6 +108,16 @@ class ShardWorker {
 
   const WeightLeaves& leaves() const { return loader_.leaves(); }
 
+  /// What a pass ("calibrate", "bf16" or a recipe) ended the chunk with, but for the last chunk:
+  /// [units' positions, length, hidden] bf16.
+  std::span<const std::uint16_t> hidden(const std::string& pass) const {
+    return passes_.at(pass).hidden;
+  }
+  /// What a pass enters the chunk with that begins with ShardContext::first_layer.
+  void start_from(const std::string& pass, std::vector<std::uint16_t> hidden) {
+    passes_[pass].hidden = std::move(hidden);
+  }
+
  private:
   /// One way through the model, and where sequences stand between chunks.
   struct Pass {
@@ -115,7 +128,6 @@ class ShardWorker {
     std::vector<std::uint16_t> hidden;  // [own sequences * length, hidden] bf16, between chunks
   };
 
-  Range layers_of(std::size_t chunk) const;
   /// Loads the embedding, final norm and head that this rank has.
   void load_ends();
   /// Begins to load the weights of chunk `index` in the background.
@@ -143,6 +155,7 @@ class ShardWorker {
   std::vector<T> gather_rows(std::span<const T> own);
 
   ShardContext context_;
+  std::vector<Range> chunks_;  // of layers
   Llama llama_;
   Buffer embedding_, head_, final_norm_;  // bf16; empty where another stage has them
   // Of one microbatch; the last two where the work compares.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <span>
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::string_view kFamily = "fp8cal progress ";
 constexpr std::string_view kHead = "fp8cal progress 1\n";
+constexpr std::string_view kHidden = "hidden-";
 // 70B with 512 sequences and WikiText-103: 2 GiB, nearly all of it scores.
 constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 34;
 
@@ -80,8 +82,24 @@ void write_progress(const std::filesystem::path& folder, const SavedProgress& pr
   file.commit();
 }
 
+std::string hidden_file_name(std::size_t layers, const std::string& pass, int share) {
+  return fmt::format("{}{}-{}-{}", kHidden, layers, pass, share);
+}
+
+void remove_hidden_files(const std::filesystem::path& folder, const std::vector<HiddenFile>& kept) {
+  std::vector<std::filesystem::path> stale;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_kept =
+        std::ranges::any_of(kept, [&](const HiddenFile& file) { return file.name == name; });
+    if (name.starts_with(kHidden) && !is_kept) stale.push_back(entry.path());
+  }
+  remove_files(stale);
+}
+
 void remove_progress(const std::filesystem::path& folder) {
   remove_files({progress_file(folder)});
+  remove_hidden_files(folder, {});
   std::error_code ignored;
   std::filesystem::remove(folder, ignored);  // only where it is empty
 }

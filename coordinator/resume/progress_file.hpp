@@ -22,7 +22,13 @@ std::optional<SavedProgress> read_progress(const std::filesystem::path& folder);
 /// Replaces what was saved there, as a whole or not at all.
 void write_progress(const std::filesystem::path& folder, const SavedProgress& progress);
 
-/// Removes the file, and the folder where that leaves it empty.
+/// "hidden-16-calibrate-0": of a pass of a share, after so many layers.
+std::string hidden_file_name(std::size_t layers, const std::string& pass, int share);
+
+/// Removes files of hidden states but for `kept`.
+void remove_hidden_files(const std::filesystem::path& folder, const std::vector<HiddenFile>& kept);
+
+/// Removes all that, and the folder where that leaves it empty.
 void remove_progress(const std::filesystem::path& folder);
 
 }  // namespace fp8cal

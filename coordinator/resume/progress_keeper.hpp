@@ -5,89 +5,84 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/preparation.hpp"
+#include "coordinator/resume/earlier_progress.hpp"
 #include "coordinator/resume/save_clock.hpp"
-#include "coordinator/resume/saved_progress.hpp"
+#include "coordinator/resume/work_left.hpp"
 #include "sharding/ballot.hpp"
-#include "sharding/control.hpp"
 #include "sharding/units.hpp"
 #include "worker/shard_worker.hpp"
 
 namespace fp8cal {
 
-/// Saves what a job has done, now and then or when a signal asks it to stop, and knows what earlier
-/// runs of it did. Without a runtime.checkpoint it does nothing. What ranks save is decided between
-/// units (sharding/ballot.hpp), so that they need not wait for each other.
+/// Saves what a job has done, now and then, and when a signal asks it to stop. Without a
+/// runtime.checkpoint it does nothing. Ranks agree on when to save between two units
+/// (sharding/ballot.hpp), without waiting for each other.
 class ProgressKeeper {
  public:
-  /// Reads what was saved. must_equal: what a job must have in common with that. run: when and
-  /// where this one began. stop_requested: the signal that asked to stop, or 0. Throws AgreedError
-  /// with the reason where the progress is of another job; damaged, it is not used, with a warning.
-  /// Collective.
+  /// must_equal: what a job must have in common with its progress. run: when and where this one
+  /// began. stop_requested: the signal that asked to stop, or 0. Collective.
   ProgressKeeper(const Job& job, const Attributes& must_equal, const std::string& run,
-                 const Preparation& ready, const Control& control, MPI_Comm world,
-                 std::function<int()> stop_requested);
+                 const SavedProgress& before, const WorkLeft& left, const Preparation& ready,
+                 const Control& control, MPI_Comm world, std::function<int()> stop_requested);
 
-  /// What earlier runs did.
+  /// What earlier runs did, and what is left.
   const SavedProgress& before() const { return before_; }
-  Ranges calibration_left() const;
-  Ranges windows_left() const;
-  /// Those of them that are this rank's.
-  Ranges own_windows_left() const;
+  const WorkLeft& left() const { return left_; }
 
   /// Units that are evaluated by all variants before the next ones, for passes_over.
   std::size_t units_a_pass() const;
 
-  /// Throws AgreedError where weights that are loaded are not those of the earlier runs.
-  /// Collective.
+  /// Throws AgreedError where weights that are loaded are not those of earlier runs. Collective.
   void check_weights(const ShardWorker& worker);
 
-  /// What unit_done() saves from now on: what `worker` observed in the units of its calibrate().
+  /// What is saved from now on: what `worker` has observed in the units of its calibrate().
   void begin_calibration(ShardWorker& worker);
-  /// From now on: `statistics`, of all layers of this rank and all sequences, and the scores of
-  /// each pass that is done.
-  void begin_evaluation(ShardWorker& worker, const std::vector<LayerStatistics>& statistics,
-                        const std::vector<std::string>& variants);
+  /// From now on: `statistics`, of the layers that are loaded, and the scores of passes that are
+  /// done.
+  void begin_evaluation(ShardWorker& worker, const std::vector<LayerStatistics>& statistics);
   void pass_done(const Units& pass);
+  /// All passes through the layers that are loaded are done. Where there are several chunks of
+  /// layers progress is saved here, hidden states too. Throws as unit_done does. Collective.
+  void chunk_done();
 
   /// After each unit, on every rank. Throws AgreedError with exit code 75 once it has saved because
   /// a signal asked to stop.
   void unit_done();
 
-  /// Saves now. Collective.
-  void save();
-
   /// To be called when all units are done. Collective.
   void close();
 
  private:
-  enum class Stage { none, calibrate, evaluate };
+  enum class Stage { calibrate, evaluate };
   enum Vote { kGoOn, kSave, kStop };
 
-  void read(const Attributes& must_equal);
-  Vote own_vote();
-  /// Brings to rank 0 what is done, as now_.
-  void collect();
+  Vote own_vote(bool wants_save) const;
+  void save(Vote vote);
+  /// Bring to rank 0 what is done, as now_.
   void collect_statistics();
   void collect_scores();
-  void write();
+  /// The same with hidden states, which each rank writes. Returns why it failed, on rank 0.
+  std::string save_between_layers();
+  std::vector<HiddenFile> write_own_hidden(std::size_t layers) const;
+  std::vector<LayerStatistics> merged_here() const;
+  void take_layers(const std::vector<LayerStatistics>& own);
 
   const Job& job_;
+  const SavedProgress& before_;
+  const WorkLeft& left_;
   const Preparation& ready_;
   const Control& control_;
-  std::function<int()> stop_requested_;
-  bool enabled_;
+  const std::function<int()> stop_requested_;
+  const bool enabled_;
   std::optional<Ballot> ballot_;
   std::optional<SaveClock> clock_;
-  SavedProgress before_;
   SavedProgress now_;  ///< on rank 0: what was saved last
 
-  Stage stage_ = Stage::none;
+  Stage stage_ = Stage::calibrate;
   ShardWorker* worker_ = nullptr;
+  const std::vector<LayerStatistics>* statistics_ = nullptr;
+  bool has_all_statistics_ = false;  ///< now_ on rank 0
   std::size_t calibrated_units_ = 0;
-  bool has_all_statistics_ = false;                           ///< now_ on rank 0
-  const std::vector<LayerStatistics>* statistics_ = nullptr;  ///< of this rank's layers
-  std::vector<std::string> variants_;
   std::size_t evaluated_units_ = 0;
   std::size_t own_evaluated_ = 0;  ///< windows
 };

@@ -26,6 +26,9 @@ class SaveClock {
     return true;
   }
 
+  /// Whether a save that needs no asking should be made now.
+  bool is_due(Clock::time_point now) const { return Seconds(now - saved_) >= interval_; }
+
   /// A save was made, or failed: the next one is due an interval from now on.
   void saved(Clock::time_point now) {
     saved_ = last_unit_ = now;

@@ -66,6 +66,9 @@ std::string pack_progress(const SavedProgress& progress) {
   pack(bytes, static_cast<std::uint64_t>(progress.runs.size()));
   for (const std::string& run : progress.runs) pack(bytes, run);
   pack(bytes, progress.calibrated);
+  pack(bytes, static_cast<std::uint64_t>(progress.layers_done));
+  pack(bytes, static_cast<std::uint64_t>(progress.hidden.size()));
+  for (const HiddenFile& file : progress.hidden) bytes += pack_hidden_file(file);
   pack(bytes, static_cast<std::uint64_t>(progress.layers.size()));
   for (const LayerStatistics& layer : progress.layers) bytes += pack_statistics(layer);
   pack(bytes, progress.evaluated);
@@ -87,6 +90,10 @@ SavedProgress unpack_progress(const std::string& bytes) {
   std::uint64_t count = 0;
   for (from.take(count); count > 0; --count) from.take(progress.runs.emplace_back());
   from.take(progress.calibrated);
+  std::uint64_t layers_done = 0;
+  from.take(layers_done);
+  progress.layers_done = layers_done;
+  for (from.take(count); count > 0; --count) progress.hidden.push_back(unpack_hidden_file(from));
   for (from.take(count); count > 0; --count) progress.layers.push_back(unpack_statistics(from));
   from.take(progress.evaluated);
   for (from.take(count); count > 0; --count) {
@@ -105,7 +112,14 @@ void check_progress(const SavedProgress& progress, const ModelConfig& config,
                     const Workload& work) {
   check_ranges("calibrated", progress.calibrated, work.calibration_sequences);
   check_ranges("evaluated", progress.evaluated, work.evaluation_windows);
-  require_size("layers", progress.calibrated.empty() ? 0 : config.num_hidden_layers,
+  require(progress.layers_done < config.num_hidden_layers, "layers done",
+          fmt::format("fewer than {}", config.num_hidden_layers),
+          fmt::to_string(progress.layers_done));
+  const bool has_statistics = work.calibration_sequences > 0;
+  require_size("layers",
+               !has_statistics               ? 0
+               : progress.calibrated.empty() ? progress.layers_done
+                                             : config.num_hidden_layers,
                progress.layers.size());
   for (std::size_t i = 0; i < progress.layers.size(); ++i) {
     require_size("layer", i, progress.layers[i].layer);
@@ -123,7 +137,11 @@ void check_progress(const SavedProgress& progress, const ModelConfig& config,
   }
 }
 
-std::string describe_progress(const SavedProgress& progress, const Workload& work) {
+std::string describe_progress(const SavedProgress& progress, const ModelConfig& config,
+                              const Workload& work) {
+  if (progress.layers_done > 0) {
+    return fmt::format("{} of {} layers", progress.layers_done, config.num_hidden_layers);
+  }
   std::string text;
   if (work.calibration_sequences > 0) {
     text = fmt::format("{} of {} calibration sequences, ", count_of(progress.calibrated),

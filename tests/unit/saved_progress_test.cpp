@@ -61,7 +61,8 @@ TEST(SavedProgress, SurvivesPacking) {
   check_progress(back, nano_config(), small_work());
   expect_same(back, progress);
   EXPECT_EQ(back.layers[2].activations[1].histogram, progress.layers[2].activations[1].histogram);
-  EXPECT_EQ(describe_progress(back, small_work()), "3 of 4 calibration sequences, 1 of 3 windows");
+  EXPECT_EQ(describe_progress(back, nano_config(), small_work()),
+            "3 of 4 calibration sequences, 1 of 3 windows");
 }
 
 TEST(SavedProgress, EndsWhereItShould) {
