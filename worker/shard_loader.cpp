@@ -39,18 +39,6 @@ void refuse_nan(const WeightShard& shard, Range rows, std::span<const std::byte>
   }
 }
 
-/// into: rows.count * shard.cols() elements of shard.dtype, aligned to them.
-void read_rows(const Checkpoint& checkpoint, const WeightShard& shard, Range rows,
-               std::span<std::byte> into) {
-  if (shard.dtype == DType::e4m3) {
-    checkpoint.read_codes(shard.name, rows.first, rows.count, into);
-    refuse_nan(shard, rows, into);
-    return;
-  }
-  checkpoint.read_rows(shard.name, rows.first, rows.count,
-                       {reinterpret_cast<std::uint16_t*>(into.data()), into.size() / 2});
-}
-
 /// Rows of a block: whole leaves.
 std::size_t block_rows(const WeightShard& shard) {
   const std::size_t leaf_bytes = kDigestRows * shard.cols() * size_of(shard.dtype);
@@ -65,6 +53,17 @@ void expect_shard(const Checkpoint& checkpoint, const WeightShard& shard) {
   } else {
     checkpoint.expect(shard.name, shard.shape);
   }
+}
+
+void read_shard_rows(const Checkpoint& checkpoint, const WeightShard& shard, Range rows,
+                     std::span<std::byte> into) {
+  if (shard.dtype == DType::e4m3) {
+    checkpoint.read_codes(shard.name, rows.first, rows.count, into);
+    refuse_nan(shard, rows, into);
+    return;
+  }
+  checkpoint.read_rows(shard.name, rows.first, rows.count,
+                       {reinterpret_cast<std::uint16_t*>(into.data()), into.size() / 2});
 }
 
 ShardLoader::ShardLoader(const Checkpoint& checkpoint, Backend& backend, const ModelConfig& config,
@@ -132,7 +131,7 @@ void ShardLoader::load(const Block& block) {
     const std::size_t rows = std::min(kDigestRows, block.rows.count - row);
     const std::span<std::byte> bytes = staged.subspan(row * row_bytes, rows * row_bytes);
     const std::size_t first = shard.rows.first + block.rows.first + row;
-    read_rows(checkpoint_, shard, {first, rows}, bytes);
+    read_shard_rows(checkpoint_, shard, {first, rows}, bytes);
     if (hashes(shard, first / kDigestRows)) {
       one.digests[(block.rows.first + row) / kDigestRows] = sha256(bytes);
     }

@@ -22,6 +22,12 @@ namespace fp8cal {
 /// read as shard.dtype.
 void expect_shard(const Checkpoint& checkpoint, const WeightShard& shard);
 
+/// Reads rows, of the whole tensor, of one that expect_shard accepts. into: rows.count *
+/// shard.cols() elements of shard.dtype, aligned to them. Throws Error where that fails, InputError
+/// where an FP8 code is a NaN.
+void read_shard_rows(const Checkpoint& checkpoint, const WeightShard& shard, Range rows,
+                     std::span<std::byte> into);
+
 /// Loads the shards of one rank into device memory in the background, and hashes its part of them
 /// on the way. Its threads take blocks of rows in turn: read one into a slot, hash it there, begin
 /// to copy it, and go on to the next while it is copied. To be called by the backend's thread.

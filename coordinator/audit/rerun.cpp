@@ -1,0 +1,86 @@
+#include "coordinator/audit/rerun.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "coordinator/model_attributes.hpp"
+#include "jobs/error.hpp"
+#include "jobs/tokenizer.hpp"
+
+namespace fp8cal {
+namespace {
+
+template <class T>
+T attribute(const Attributes& all, const std::string& key, const std::string& where) {
+  const auto found = all.find(key);
+  if (found != all.end()) {
+    if (const T* value = std::get_if<T>(&found->second)) return *value;
+  }
+  throw InputError(where, "attribute", key, found == all.end() ? "none" : "one of another type");
+}
+
+/// The keys that read_job cannot do without, or that the stored job determines.
+std::vector<JobOption> stored_options(const Result& result, const std::string& where,
+                                      const std::vector<JobOption>& options) {
+  std::vector<JobOption> all = options;
+  const auto add = [&all](const char* key, const std::string& value) {
+    const bool given =
+        std::ranges::any_of(all, [&](const JobOption& one) { return one.key == key; });
+    if (!given) all.push_back({key, value});
+  };
+  add("model.path", attribute<std::string>(result.provenance, "model_path", where));
+  add("output.result", "none");
+  add("evaluation.dataset", where);
+  add("evaluation.compare", attribute<std::string>(result.job, "evaluation.compare", where));
+  if (result.calibration.windows() == 0) return all;
+  const auto add_number = [&](const char* key) {
+    add(key, fmt::to_string(attribute<std::int64_t>(result.job, key, where)));
+  };
+  add("calibration.dataset", where);
+  add_number("calibration.samples");
+  add_number("calibration.sequence_length");
+  add_number("calibration.seed");
+  add("scales.policy", attribute<std::string>(result.job, "scales.policy", where));
+  return all;
+}
+
+void expect_tokenizer(const std::string& model, const std::string& expected) {
+  if (expected.empty()) return;  // both datasets were tokens already
+  const std::filesystem::path file = std::filesystem::path(model) / "tokenizer.json";
+  const std::string found = Tokenizer::load(file).sha256();
+  if (found == expected) return;
+  throw InputError(file.string(), "SHA-256: not the tokenizer of the result", expected, found);
+}
+
+}  // namespace
+
+bool may_change_in_rerun(const std::string& key) {
+  return key == "model.path" || key.starts_with("partition.") || key.starts_with("runtime.");
+}
+
+Rerun rerun_of(const StoredResult& stored, const std::string& where,
+               const std::vector<JobOption>& options) {
+  const Result& result = stored.result;
+  if (result.job.contains("parent_digest")) {
+    throw InputError(where, "derived by 'fp8cal scales', which runs nothing",
+                     "the result that it was derived from, with content digest " +
+                         attribute<std::string>(result.job, "parent_digest", where),
+                     stored.digest);
+  }
+  Rerun rerun;
+  rerun.job = read_job({}, stored_options(result, where, options));
+  rerun.job.scales.recipes =
+      attribute<std::vector<std::string>>(result.job, "scales.recipe", where);
+  rerun.job = fit_to_model(std::move(rerun.job));
+  rerun.inputs.config = read_model_config(rerun.job.model.path);
+  expect_same_model(rerun.inputs.config, result.job, rerun.job.model.path);
+  rerun.inputs.calibration = result.calibration;
+  rerun.inputs.evaluation = result.evaluation;
+  rerun.inputs.sample_ids = result.sample_ids;
+  rerun.inputs.tokenizer_sha256 = attribute<std::string>(result.job, "tokenizer_sha256", where);
+  expect_tokenizer(rerun.job.model.path, rerun.inputs.tokenizer_sha256);
+  return rerun;
+}
+
+}  // namespace fp8cal

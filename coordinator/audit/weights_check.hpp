@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+#include "jobs/checkpoint.hpp"
+#include "jobs/model_config.hpp"
+#include "sharding/control.hpp"
+
+namespace fp8cal {
+
+/// The weights_digest of a checkpoint, read for nothing else: each rank reads some of its tensors.
+/// On rank 0; empty elsewhere. threads: of this rank. Throws AgreedError where the checkpoint is
+/// not as `config` says or cannot be read. Collective.
+std::string read_weights_digest(const Checkpoint& checkpoint, const ModelConfig& config,
+                                int threads, const Control& control);
+
+}  // namespace fp8cal
