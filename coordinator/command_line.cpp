@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <sstream>
+#include <string_view>
 
 #include "jobs/error.hpp"
 
@@ -16,7 +18,7 @@ constexpr const char* kWhere = "command line";
 constexpr int kMaxRanks = 65536;
 
 const std::vector<std::string>& commands() {
-  static const std::vector<std::string> all = {"run",   "plan",  "scales", "export",
+  static const std::vector<std::string> all = {"run",   "plan",  "scales", "export", "audit",
                                                "bench", "synth", "help",   "version"};
   return all;
 }
@@ -30,6 +32,20 @@ Number parse_number(const std::string& option, const std::string& text, Number m
                      fmt::format("a whole number from {} to {}", min, max), "'" + text + "'");
   }
   return number;
+}
+
+/// A number from 0 on: "0.0078125", "1e-3" or, as a power of two, "2^-7".
+double parse_tolerance(const std::string& option, const std::string& text) {
+  constexpr std::string_view kPower = "2^";
+  const bool is_power = text.starts_with(kPower);
+  double number = 0;
+  const char* end = text.data() + text.size();
+  const char* start = text.data() + (is_power ? kPower.size() : 0);
+  const auto [last, error] = std::from_chars(start, end, number);
+  if (is_power) number = std::exp2(number);
+  if (error == std::errc() && last == end && number >= 0 && std::isfinite(number)) return number;
+  throw InputError(kWhere, "bad value of " + option, "a number from 0 on, such as 0.01 or 2^-7",
+                   "'" + text + "'");
 }
 
 bool takes_job(const std::string& command) {
@@ -89,6 +105,14 @@ constexpr Option kOptions[] = {
     {"export", "model", [](CommandLine& line, const std::string& value) { line.model = value; }},
     {"export", "out", [](CommandLine& line, const std::string& value) { line.out = value; }},
     {"export", "format", [](CommandLine& line, const std::string& value) { line.format = value; }},
+    {"audit", "tolerance-scale",
+     [](CommandLine& line, const std::string& value) {
+       line.tolerance_scale = parse_tolerance("--tolerance-scale", value);
+     }},
+    {"audit", "tolerance-ppl",
+     [](CommandLine& line, const std::string& value) {
+       line.tolerance_ppl = parse_tolerance("--tolerance-ppl", value);
+     }},
     {"export", "recipe", [](CommandLine& line, const std::string& value) { line.recipe = value; }},
 };
 
@@ -100,6 +124,8 @@ struct Flag {
 };
 
 constexpr Flag kFlags[] = {{"bench", "json", &CommandLine::json},
+                           {"audit", "json", &CommandLine::json},
+                           {"audit", "verify", &CommandLine::verify},
                            {"export", "force", &CommandLine::force}};
 
 void store_option(CommandLine& line, const std::string& key, const std::string& value) {
@@ -119,6 +145,27 @@ bool store_flag(CommandLine& line, const std::string& argument) {
   return false;
 }
 
+/// `audit` verifies one result, or compares two.
+void check_audit(const CommandLine& line) {
+  if (line.command != "audit") return;
+  if (line.verify == line.other.empty()) return;
+  throw InputError(kWhere, "'audit'", "two results to compare, or one and --verify",
+                   line.verify ? "two and --verify" : "one");
+}
+
+void store_subject(CommandLine& line, const std::string& argument) {
+  if (line.subject.empty()) {
+    line.subject = argument;
+  } else if (line.command == "audit" && line.other.empty()) {
+    line.other = argument;
+  } else {
+    const bool takes_two = line.command == "audit";
+    throw InputError(kWhere, takes_two ? "more than two arguments" : "more than one argument",
+                     takes_two ? "two results at most" : "one after the command",
+                     "'" + line.subject + "' and '" + argument + "'");
+  }
+}
+
 /// What a command cannot do without.
 void check_complete(const CommandLine& line) {
   const auto need = [&line](const char* command, const std::string& value, const char* what,
@@ -134,6 +181,8 @@ void check_complete(const CommandLine& line) {
   need("export", line.subject, "a result", "a result file of 'fp8cal run' or 'fp8cal scales'");
   need("export", line.model, "the model", "--model FOLDER, which the result was made from");
   need("export", line.out, "a folder to write", "--out FOLDER");
+  need("audit", line.subject, "a result", "one to verify, or two to compare");
+  check_audit(line);
 }
 
 constexpr const char* kOverview =
@@ -150,6 +199,14 @@ constexpr const char* kOverview =
                                                vLLM, SGLang and TensorRT-LLM load it; --force
                                                replaces an older one there. A job with that folder
                                                as model.path evaluates it
+  fp8cal audit A B [--json] [--tolerance-scale X] [--tolerance-ppl X]
+                                               compare two results: equal to the bit, or what differs
+                                               first and how far (in BF16 steps at the larger number).
+                                               X is 0; above it, as for results of other hardware,
+                                               scales and amax may differ by X relative (such as
+                                               2^-7), perplexities by X
+  fp8cal audit A --verify [--json]             hash everything in a result, recompute what follows
+                                               from the rest, and name what was changed
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
@@ -162,7 +219,8 @@ constexpr const char* kOverview =
 On several ranks: mpirun -n N fp8cal run JOB. The content of the result does not depend on N.
 Every key of a job file is also an option: --calibration.samples 128.
 
-Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 a quality gate failed.
+Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 a quality gate failed;
+4 an audit found a difference.
 )";
 
 constexpr const char* kJobHelp =
@@ -198,11 +256,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       return line;
     }
     if (!argument.starts_with("-")) {
-      if (!line.subject.empty()) {
-        throw InputError(kWhere, "more than one argument", "one after the command",
-                         "'" + line.subject + "' and '" + argument + "'");
-      }
-      line.subject = argument;
+      store_subject(line, argument);
       continue;
     }
     if (!argument.starts_with("--")) {

@@ -13,9 +13,10 @@ namespace fp8cal {
 struct CommandLine {
   std::string command;         ///< "run", "plan", "scales", ...
   std::string subject;         ///< job file, result, folder, or what to help with; may be empty
+  std::string other;           ///< audit: the result to compare with; may be empty
   std::vector<JobOption> job;  ///< --section.key value
   std::optional<int> ranks;    ///< plan --ranks N
-  bool json = false;           ///< bench --json
+  bool json = false;           ///< bench, audit --json
   std::string config;          ///< synth --config FILE
   std::uint64_t seed = 0;      ///< synth --seed N
   std::string out;             ///< scales, export --out
@@ -26,6 +27,9 @@ struct CommandLine {
   std::string format = "compressed-tensors";  ///< export --format
   std::string recipe;                         ///< export --recipe; empty: the result's first
   bool force = false;                         ///< export --force
+  bool verify = false;                        ///< audit --verify
+  double tolerance_scale = 0;                 ///< audit --tolerance-scale, relative
+  double tolerance_ppl = 0;                   ///< audit --tolerance-ppl, absolute
   std::string text;                           ///< as it was typed, for the record
 };
 

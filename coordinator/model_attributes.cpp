@@ -5,8 +5,6 @@
 
 #include <set>
 
-#include "jobs/error.hpp"
-
 namespace fp8cal {
 namespace {
 
@@ -61,6 +59,25 @@ void expect_same_model(const ModelConfig& config, const Attributes& job, const s
     throw InputError(where, "not the model of the result: " + key, shown(job, key),
                      shown(own, key));
   }
+}
+
+ModelConfig model_shape(const Attributes& job, const std::string& where) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 20;  // as in a config.json
+  const auto size = [&](const char* name) {
+    const std::string key = std::string(kPrefix) + name;
+    const std::int64_t value = job_attribute<std::int64_t>(job, key, where);
+    if (value >= 1 && value <= kMost) return static_cast<std::size_t>(value);
+    throw InputError(where, "attribute /job/" + key, fmt::format("1 to {}", kMost),
+                     fmt::to_string(value));
+  };
+  ModelConfig config;
+  config.hidden_size = size("hidden_size");
+  config.intermediate_size = size("intermediate_size");
+  config.num_hidden_layers = size("num_hidden_layers");
+  config.num_attention_heads = size("num_attention_heads");
+  config.num_key_value_heads = size("num_key_value_heads");
+  config.head_dim = size("head_dim");
+  return config;
 }
 
 }  // namespace fp8cal

@@ -48,15 +48,24 @@ Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& bac
   return all;
 }
 
+std::string site_module(std::size_t layer, Site site) {
+  return layer_module(layer, kSiteModules[static_cast<std::size_t>(site)]);
+}
+
+/// Modules that read one input: stored once.
+std::map<std::string, std::string> site_aliases(std::size_t layer) {
+  const auto name = [&](const char* rest) { return layer_module(layer, rest); };
+  return {{name("self_attn.k_proj"), name("self_attn.q_proj")},
+          {name("self_attn.v_proj"), name("self_attn.q_proj")},
+          {name("mlp.up_proj"), name("mlp.gate_proj")}};
+}
+
 void add_statistics(Result& result, const LayerStatistics& statistics) {
-  const auto name = [&](const char* rest) { return layer_module(statistics.layer, rest); };
   for (std::size_t s = 0; s < kSites; ++s) {
-    result.activations[name(kSiteModules[s])] = statistics.activations[s];
+    result.activations[site_module(statistics.layer, static_cast<Site>(s))] =
+        statistics.activations[s];
   }
-  // Modules that read one input: stored once.
-  result.activation_aliases[name("self_attn.k_proj")] = name("self_attn.q_proj");
-  result.activation_aliases[name("self_attn.v_proj")] = name("self_attn.q_proj");
-  result.activation_aliases[name("mlp.up_proj")] = name("mlp.gate_proj");
+  result.activation_aliases.merge(site_aliases(statistics.layer));
   for (std::size_t m = 0; m < kLinearModules; ++m) {
     result.weights[layer_module(statistics.layer, linear_modules()[m])] = statistics.weights[m];
   }
@@ -85,7 +94,7 @@ void add_diagnostics(Result& result, const Recipe& recipe, const LayerStatistics
   const auto add = [&](Site site, float scale, Fp8Format format) {
     const std::size_t s = static_cast<std::size_t>(site);
     const Distribution distribution(statistics.activations[s].histogram);
-    result.diagnostics[recipe.name][layer_module(statistics.layer, kSiteModules[s])] =
+    result.diagnostics[recipe.name][site_module(statistics.layer, site)] =
         quantization_error(distribution, scale, format);
   };
   for (const LinearModule module :

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "coordinator/inputs.hpp"
@@ -21,6 +23,13 @@ inline constexpr int kNumericsVersion = 1;
 /// numerics.
 Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& backend,
                         const Checkpoint& checkpoint);
+
+/// The module, such as "model.layers.0.self_attn.q_proj", under whose name the distribution of
+/// `site` is kept.
+std::string site_module(std::size_t layer, Site site);
+
+/// The other names of the distributions of a layer -> those that they are kept under.
+std::map<std::string, std::string> site_aliases(std::size_t layer);
 
 /// Adds one layer's distributions under the names of the modules that read them.
 void add_statistics(Result& result, const LayerStatistics& statistics);

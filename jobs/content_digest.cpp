@@ -2,12 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 #include <vector>
 
 #include "jobs/error.hpp"
+#include "jobs/object_walk.hpp"
 #include "jobs/sha256.hpp"
 
 namespace fp8cal {
@@ -16,27 +17,14 @@ namespace {
 using hdf5::Handle;
 
 // A hostile file can reach one object under endlessly many names, or claim sizes that it does not
-// have. A 70B result has about 5,000 objects on 4 levels, and 200 MB.
-constexpr std::size_t kMaxNames = std::size_t{1} << 20;
-constexpr std::size_t kMaxDepth = 16;
-constexpr std::size_t kMaxArrayBytes = std::size_t{1} << 30;
+// have.
 constexpr std::size_t kMaxHashedBytes = std::size_t{1} << 34;
-
-struct Link {
-  std::string name;
-  H5L_type_t type;
-};
-
-herr_t add_link(hid_t, const char* name, const H5L_info_t* info, void* links) noexcept {
-  auto& found = *static_cast<std::vector<Link>*>(links);
-  found.push_back({name, info->type});
-  return found.size() > kMaxNames;  // 1 ends the iteration
-}
+constexpr std::size_t kMaxProblems = 64;  // objects that cannot be read, before the rest is left
 
 herr_t add_name(hid_t, const char* name, const H5A_info_t*, void* names) noexcept {
   auto& found = *static_cast<std::set<std::string>*>(names);
   found.insert(name);
-  return found.size() > kMaxNames;
+  return found.size() > kMaxObjectNames;
 }
 
 void require(bool holds, const Handle& where, const char* what, const std::string& expected,
@@ -76,53 +64,13 @@ NumberType number_type_of(const Handle& array) {
                    "a type that the content digest does not cover");
 }
 
-/// The paths of all objects that count, in byte order.
-class Walk {
- public:
-  explicit Walk(const Handle& file) {
-    paths_.push_back("/");
-    const Handle root(FP8CAL_HDF5(H5Oopen(file.id(), "/", H5P_DEFAULT)));
-    descend(root, "/", 1);
-    std::ranges::sort(paths_);
-  }
-
-  const std::vector<std::string>& paths() const { return paths_; }
-
- private:
-  void descend(const Handle& group, const std::string& prefix, std::size_t depth) {
-    require(depth <= kMaxDepth, group, "depth", fmt::format("at most {} levels", kMaxDepth),
-            "more");
-    std::vector<Link> links;
-    FP8CAL_HDF5(H5Literate(group.id(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, add_link, &links));
-    for (const Link& link : links) {
-      const std::string path = prefix + link.name;
-      if (path == "/provenance" || path == "/profile") continue;
-      require(link.type == H5L_TYPE_HARD, group, "link", "hard links only",
-              fmt::format("{}, another kind of link", link.name));
-      // HDF5 would take such a name for a path, and so open something else.
-      require(link.name != "." && link.name.find('/') == std::string::npos, group, "link",
-              "a plain name", link.name);
-      add(group, path);
-      const Handle object(FP8CAL_HDF5(H5Oopen(group.id(), link.name.c_str(), H5P_DEFAULT)));
-      if (FP8CAL_HDF5(H5Iget_type(object.id())) == H5I_GROUP)
-        descend(object, path + "/", depth + 1);
-    }
-  }
-
-  void add(const Handle& group, const std::string& path) {
-    path_bytes_ += path.size();
-    require(paths_.size() < kMaxNames && path_bytes_ <= kMaxArrayBytes, group, "size",
-            fmt::format("at most {} names in the file", kMaxNames), "more");
-    paths_.push_back(path);
-  }
-
-  std::vector<std::string> paths_;
-  std::size_t path_bytes_ = 0;
-};
-
 class Serialisation {
  public:
   explicit Serialisation(const Handle& file) : file_(file) { add_text("fp8cal content digest 1"); }
+
+  /// For end_object: from here on a piece is hashed once more, alone.
+  void begin_object() { piece_.emplace(); }
+  std::string end_object() { return to_hex(piece_->finish()); }
 
   void add_object(const std::string& path) {
     const Handle object(FP8CAL_HDF5(H5Oopen(file_.id(), path.c_str(), H5P_DEFAULT)));
@@ -141,8 +89,8 @@ class Serialisation {
   void add_attributes(const Handle& object, bool is_root) {
     std::set<std::string> names;
     FP8CAL_HDF5(H5Aiterate2(object.id(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, add_name, &names));
-    require(names.size() <= kMaxNames, object, "attributes", fmt::format("at most {}", kMaxNames),
-            "more");
+    require(names.size() <= kMaxObjectNames, object, "attributes",
+            fmt::format("at most {}", kMaxObjectNames), "more");
     if (is_root) names.erase("content_digest");
     add_number(names.size());
     for (const std::string& name : names) {
@@ -199,10 +147,12 @@ class Serialisation {
     require(hashed_bytes_ <= kMaxHashedBytes, file_, "size",
             fmt::format("at most {} bytes in all", kMaxHashedBytes), "more");
     hash_.update(data, bytes);
+    if (piece_) piece_->update(data, bytes);
   }
 
   const Handle& file_;
   Sha256 hash_;
+  std::optional<Sha256> piece_;
   std::size_t hashed_bytes_ = 0;
   std::vector<std::byte> elements_;
 };
@@ -211,9 +161,37 @@ class Serialisation {
 
 std::string content_digest(const Handle& file) {
   Serialisation serialisation(file);
-  const Walk walk(file);
-  for (const std::string& path : walk.paths()) serialisation.add_object(path);
+  for (const WalkedObject& object : walk_objects(file)) {
+    if (!object.problem.empty()) {
+      throw Error(ExitCode::failed, fmt::format("{}: {}", object.path, object.problem));
+    }
+    serialisation.add_object(object.path);
+  }
   return serialisation.digest();
+}
+
+ContentDigests content_digests(const Handle& file) {
+  Serialisation serialisation(file);
+  ContentDigests digests;
+  std::size_t problems = 0;
+  for (WalkedObject& object : walk_objects(file)) {
+    ObjectDigest one = {std::move(object.path), {}, object.first_name, std::move(object.problem)};
+    if (one.problem.empty()) {
+      try {
+        serialisation.begin_object();
+        serialisation.add_object(one.path);
+        one.sha256 = serialisation.end_object();
+      } catch (const Error& error) {
+        one.problem = error.what();
+      }
+    }
+    problems += one.problem.empty() ? 0 : 1;
+    require(problems <= kMaxProblems, file, "objects",
+            fmt::format("at most {} that cannot be read", kMaxProblems), "more: " + one.problem);
+    digests.objects.push_back(std::move(one));
+  }
+  if (problems == 0) digests.content = serialisation.digest();
+  return digests;
 }
 
 }  // namespace fp8cal

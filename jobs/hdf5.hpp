@@ -126,6 +126,10 @@ Handle write_dataset(const Handle& parent, const std::string& name, const Shape&
 Handle write_dataset(const Handle& parent, const std::string& name, const Shape& shape,
                      std::span<const float> values);
 
+/// As an attribute's list of strings.
+Handle write_dataset(const Handle& parent, const std::string& name,
+                     const std::vector<std::string>& values);
+
 /// Strings are fixed-length UTF-8, padded with NULs, and must hold no NUL (std::invalid_argument);
 /// an empty one takes one byte. A list is 1-D, its elements as long as its longest.
 void write_attribute(const Handle& object, const std::string& name, std::string_view value);

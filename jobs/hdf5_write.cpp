@@ -55,8 +55,27 @@ void write_attribute_value(const Handle& object, const std::string& name, const 
 
 void refuse_nul(const std::string& name, std::string_view value) {
   if (value.find('\0') != std::string_view::npos) {
-    throw std::invalid_argument(fmt::format("attribute {}: a string that holds a NUL byte", name));
+    throw std::invalid_argument(fmt::format("{}: a string that holds a NUL byte", name));
   }
+}
+
+struct PackedStrings {
+  Handle type;
+  std::string bytes;
+};
+
+/// Each string padded with NULs to the longest.
+PackedStrings pack_strings(const std::string& name, const std::vector<std::string>& values) {
+  std::size_t longest = 1;
+  for (const std::string& value : values) {
+    refuse_nul(name, value);
+    longest = std::max(longest, value.size());
+  }
+  PackedStrings packed{string_type(longest), {}};
+  for (const std::string& value : values) {
+    packed.bytes.append(value).append(longest - value.size(), '\0');
+  }
+  return packed;
 }
 
 }  // namespace
@@ -91,6 +110,13 @@ Handle write_dataset(const Handle& parent, const std::string& name, const Shape&
                         values.size());
 }
 
+Handle write_dataset(const Handle& parent, const std::string& name,
+                     const std::vector<std::string>& values) {
+  const PackedStrings packed = pack_strings(name, values);
+  return write_elements(parent, name, {values.size()}, packed.type.id(), packed.type.id(),
+                        packed.bytes.data(), values.size());
+}
+
 void write_attribute(const Handle& object, const std::string& name, std::string_view value) {
   refuse_nul(name, value);
   const std::string padded = value.empty() ? std::string(1, '\0') : std::string(value);
@@ -108,15 +134,9 @@ void write_attribute(const Handle& object, const std::string& name, double value
 
 void write_attribute(const Handle& object, const std::string& name,
                      const std::vector<std::string>& values) {
-  std::size_t longest = 1;
-  for (const std::string& value : values) {
-    refuse_nul(name, value);
-    longest = std::max(longest, value.size());
-  }
-  std::string packed;
-  for (const std::string& value : values) packed.append(value).append(longest - value.size(), '\0');
-  const Handle type = string_type(longest);
-  write_attribute_value(object, name, {values.size()}, type.id(), type.id(), packed.data());
+  const PackedStrings packed = pack_strings(name, values);
+  write_attribute_value(object, name, {values.size()}, packed.type.id(), packed.type.id(),
+                        packed.bytes.data());
 }
 
 }  // namespace fp8cal::hdf5

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 
+#include "jobs/result_objects.hpp"
 #include "jobs/result_parts_support.hpp"
 
 namespace fp8cal {
@@ -123,7 +124,10 @@ ModuleScales read_module_scales(const BoundedGroup& group) {
 }  // namespace
 
 void read_provenance(const BoundedGroup& root, Result& result) {
-  if (root.has("provenance")) result.provenance = root.group("provenance", 0).attributes();
+  if (!root.has("provenance")) return;
+  const BoundedGroup provenance = root.group("provenance", kMaxLinks);
+  provenance.require_only({kObjectNames, kObjectDigests});
+  result.provenance = provenance.attributes();
 }
 
 void read_job(const BoundedGroup& root, Result& result) {

@@ -42,33 +42,26 @@ std::int64_t read_version(const Handle& file) {
 }
 
 std::string verified_digest(const Handle& file) {
-  require(file, "format", "fp8cal", hdf5::read_string_attribute(file, "format", kDigestBytes));
-  require(file, "format_version", fmt::to_string(kFormatVersion),
-          fmt::to_string(read_version(file)));
-  const std::string stored = hdf5::read_string_attribute(file, "content_digest", kDigestBytes);
+  require_result_format(file);
+  const std::string stored = stored_content_digest(file);
   require(file, "content digest", stored, content_digest(file));
   return stored;
 }
 
-Result read_parts(const Handle& file) {
-  MemoryBudget budget(kMaxResultBytes);
-  const BoundedGroup root(file, "/", kMaxParts, budget);
+void check_root(const Handle& file, const BoundedGroup& root) {
   root.require_only({"provenance", "profile", "job", "activations", "weights", "scales",
                      "diagnostics", "perplexity"});
   if (root.attributes().size() != 3) {
     throw InputError(hdf5::describe(file), "attributes",
                      "format, format_version and content_digest only", "others");
   }
-  Result result;
-  read_provenance(root, result);
-  read_job(root, result);
-  read_activations(root, result);
-  read_weights(root, result);
-  read_scales(root, result);
-  read_diagnostics(root, result);
-  read_perplexity(root, result);
-  return result;
 }
+
+using ReadPart = void (*)(const BoundedGroup& root, Result& result);
+
+/// In an order in which each finds what it needs.
+constexpr ReadPart kParts[] = {read_provenance, read_job,         read_activations, read_weights,
+                               read_scales,     read_diagnostics, read_perplexity};
 
 /// `text`, which may hold names from the file, as part of one line.
 std::string shown(std::string text) {
@@ -78,16 +71,11 @@ std::string shown(std::string text) {
   return text;
 }
 
-}  // namespace
-
-StoredResult read_result(const std::filesystem::path& path) {
+/// Calls read(); whatever it throws becomes an InputError of one line.
+template <class Read>
+void read_in_one_line(const std::filesystem::path& path, Read read) {
   try {
-    const Handle file = hdf5::open_read_only(path);
-    StoredResult stored;
-    stored.digest = verified_digest(file);
-    stored.result = read_parts(file);
-    validate(stored.result);
-    return stored;
+    read();
   } catch (const InputError& error) {
     throw InputError(shown(error.where), shown(error.what_is), shown(error.expected),
                      shown(error.found));
@@ -96,6 +84,54 @@ StoredResult read_result(const std::filesystem::path& path) {
   } catch (const std::invalid_argument& error) {
     throw InputError(path.string(), "content", "parts that fit together", shown(error.what()));
   }
+}
+
+}  // namespace
+
+std::string stored_content_digest(const Handle& file) {
+  return hdf5::read_string_attribute(file, "content_digest", kDigestBytes);
+}
+
+void require_result_format(const Handle& file) {
+  require(file, "format", "fp8cal", hdf5::read_string_attribute(file, "format", kDigestBytes));
+  require(file, "format_version", fmt::to_string(kFormatVersion),
+          fmt::to_string(read_version(file)));
+}
+
+ResultParts read_result_parts(const Handle& file, const std::filesystem::path& path) {
+  ResultParts parts;
+  const auto attempt = [&](const auto& read) {
+    try {
+      read_in_one_line(path, read);
+    } catch (const InputError& error) {
+      parts.problems.push_back(error);
+    }
+  };
+  attempt([&] {
+    MemoryBudget budget(kMaxResultBytes);
+    const BoundedGroup root(file, "/", kMaxParts, budget);
+    attempt([&] { check_root(file, root); });
+    for (const ReadPart part : kParts) {
+      attempt([&] { part(root, parts.result); });
+      if (part == read_job && !parts.problems.empty()) break;  // what follows builds on it
+    }
+  });
+  if (parts.problems.empty()) attempt([&] { validate(parts.result); });
+  return parts;
+}
+
+StoredResult read_result(const std::filesystem::path& path) {
+  StoredResult stored;
+  read_in_one_line(path, [&] {
+    const Handle file = hdf5::open_read_only(path);
+    stored.digest = verified_digest(file);
+    MemoryBudget budget(kMaxResultBytes);
+    const BoundedGroup root(file, "/", kMaxParts, budget);
+    check_root(file, root);
+    for (const ReadPart part : kParts) part(root, stored.result);
+    validate(stored.result);
+  });
+  return stored;
 }
 
 }  // namespace fp8cal

@@ -2,7 +2,10 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
+#include "jobs/error.hpp"
+#include "jobs/hdf5.hpp"
 #include "jobs/result.hpp"
 
 namespace fp8cal {
@@ -27,5 +30,23 @@ struct StoredResult {
 /// Throws InputError in one line for a path that is missing, no result file of version 1, damaged
 /// or changed after it was written, and for anything that no calibration of a Llama model gives.
 StoredResult read_result(const std::filesystem::path& path);
+
+/// What read_result does, in parts, for who wants to know all that is wrong with a file.
+
+/// Throws InputError where an open HDF5 file is no result of version 1, Error where HDF5 cannot
+/// read what says so.
+void require_result_format(const hdf5::Handle& file);
+
+/// The digest that the file carries. Throws InputError or Error where it has none.
+std::string stored_content_digest(const hdf5::Handle& file);
+
+struct ResultParts {
+  Result result;                     ///< without the parts that have a problem
+  std::vector<InputError> problems;  ///< the first of each part; none: `result` is whole
+};
+
+/// Reads and checks everything but the digest. file: `path`, open, of
+/// the right format.
+ResultParts read_result_parts(const hdf5::Handle& file, const std::filesystem::path& path);
 
 }  // namespace fp8cal

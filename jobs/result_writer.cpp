@@ -9,6 +9,7 @@
 #include "jobs/error.hpp"
 #include "jobs/hdf5.hpp"
 #include "jobs/hdf5_memory_file.hpp"
+#include "jobs/result_objects.hpp"
 #include "jobs/result_validation.hpp"
 
 namespace fp8cal {
@@ -186,11 +187,12 @@ std::string write_result(const Result& result, const std::filesystem::path& path
   validate(result);
   hdf5::MemoryFile memory;
   write_everything(memory.handle(), result);
-  const std::string digest = content_digest(memory.handle());
-  hdf5::write_attribute(memory.handle(), "content_digest", digest);
+  const ContentDigests digests = content_digests(memory.handle());
+  hdf5::write_attribute(memory.handle(), "content_digest", digests.content);
+  write_object_table(hdf5::open_group(memory.handle(), "provenance"), digests.objects);
   write_atomically(path, memory.close(),
-                   [&digest](const auto& written) { verify_digest(written, digest); });
-  return digest;
+                   [&digests](const auto& written) { verify_digest(written, digests.content); });
+  return digests.content;
 }
 
 }  // namespace fp8cal

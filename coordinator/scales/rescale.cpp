@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "coordinator/model_attributes.hpp"
 #include "coordinator/result_builder.hpp"
 #include "coordinator/scales/scale_policy.hpp"
 #include "jobs/error.hpp"
@@ -12,35 +13,6 @@
 
 namespace fp8cal {
 namespace {
-
-template <class T>
-const T& attribute(const Attributes& job, const std::string& name, const std::string& where) {
-  const auto found = job.find(name);
-  if (found != job.end() && std::holds_alternative<T>(found->second)) {
-    return std::get<T>(found->second);
-  }
-  throw InputError(where, "attribute /job/" + name, "one, of its documented type", "none");
-}
-
-/// The model's shape as /job tells it.
-ModelConfig shape_of(const Attributes& job, const std::string& where) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 20;  // as in a config.json
-  const auto size = [&](const char* name) {
-    const std::string key = std::string("model.") + name;
-    const std::int64_t value = attribute<std::int64_t>(job, key, where);
-    if (value >= 1 && value <= kMost) return static_cast<std::size_t>(value);
-    throw InputError(where, "attribute /job/" + key, fmt::format("1 to {}", kMost),
-                     fmt::to_string(value));
-  };
-  ModelConfig config;
-  config.hidden_size = size("hidden_size");
-  config.intermediate_size = size("intermediate_size");
-  config.num_hidden_layers = size("num_hidden_layers");
-  config.num_attention_heads = size("num_attention_heads");
-  config.num_key_value_heads = size("num_key_value_heads");
-  config.head_dim = size("head_dim");
-  return config;
-}
 
 /// Throws where the distributions are not of this shape.
 void check_shape(const LayerStatistics& layer, const ModelConfig& config,
@@ -82,43 +54,50 @@ void copy_weight_errors(const Result& before, const std::string& recipe, Result&
 
 }  // namespace
 
-Result rescale(StoredResult parent, const std::string& policy, std::vector<std::string> recipes,
-               int threads, const std::string& where) {
-  const Result& before = parent.result;
-  if (before.activations.empty() || before.weights.empty()) {
+DerivedScales derive_from_result(const Result& result, const ScalePolicy& policy,
+                                 const std::vector<std::string>& recipes, int threads,
+                                 const std::string& where) {
+  if (result.activations.empty() || result.weights.empty()) {
     throw InputError(where, "distributions", "a result of a calibration", "none");
   }
-  if (recipes.empty()) {
-    recipes = attribute<std::vector<std::string>>(before.job, "scales.recipe", where);
-  }
-  const ScalePolicy parsed = parse_scale_policy(policy);
-  const ModelConfig config = shape_of(before.job, where);
+  const ModelConfig config = model_shape(result.job, where);
   const std::size_t layers = config.num_hidden_layers;
-  if (before.activations.size() != layers * kSites) {
+  if (result.activations.size() != layers * kSites) {
     throw InputError(where, "observed tensors", fmt::to_string(layers * kSites),
-                     fmt::to_string(before.activations.size()));
+                     fmt::to_string(result.activations.size()));
   }
   std::vector<Result> parts(layers);
   constexpr std::size_t kNanosecondsOfALayer = 5'000'000;
   ThreadPool(threads).parallel_for(layers, kNanosecondsOfALayer, [&](std::size_t layer) {
-    const LayerStatistics statistics = layer_statistics(before, layer, where);
+    const LayerStatistics statistics = layer_statistics(result, layer, where);
     check_shape(statistics, config, where);
     for (const std::string& name : recipes) {
       const Recipe recipe = find_recipe(name);
       const LayerScales scales =
-          derive_scales(recipe, parsed, config.num_key_value_heads, statistics);
+          derive_scales(recipe, policy, config.num_key_value_heads, statistics);
       add_scales(parts[layer], name, layer, scales);
       add_diagnostics(parts[layer], recipe, statistics, scales);
     }
   });
-
-  Result after = before;
-  after.scales.clear();
-  after.diagnostics.clear();
+  DerivedScales derived;
   for (Result& part : parts) {
-    for (auto& [recipe, modules] : part.scales) after.scales[recipe].merge(modules);
-    for (auto& [recipe, tensors] : part.diagnostics) after.diagnostics[recipe].merge(tensors);
+    for (auto& [recipe, modules] : part.scales) derived.scales[recipe].merge(modules);
+    for (auto& [recipe, tensors] : part.diagnostics) derived.diagnostics[recipe].merge(tensors);
   }
+  return derived;
+}
+
+Result rescale(StoredResult parent, const std::string& policy, std::vector<std::string> recipes,
+               int threads, const std::string& where) {
+  const Result& before = parent.result;
+  if (recipes.empty()) {
+    recipes = job_attribute<std::vector<std::string>>(before.job, "scales.recipe", where);
+  }
+  DerivedScales derived =
+      derive_from_result(before, parse_scale_policy(policy), recipes, threads, where);
+  Result after = before;
+  after.scales = std::move(derived.scales);
+  after.diagnostics = std::move(derived.diagnostics);
   for (const std::string& recipe : recipes) copy_weight_errors(before, recipe, after);
   for (const auto& [variant, perplexity] : before.perplexity) {
     const bool kept =

@@ -47,15 +47,24 @@ def attributes(path, item):
         yield array(attribute.dtype, attribute.shape, item.attrs[name])
 
 
-def content_digest(file):
-    digest = hashlib.sha256(text(b"fp8cal content digest 1"))
+def pieces(file):
+    """Path and serialisation of each object, in the order of the digest."""
     everything = [("/", file), *objects(file)]
     for path, item in sorted(everything, key=lambda entry: entry[0].encode()):
         is_dataset = isinstance(item, h5py.Dataset)
-        digest.update(b"D" if is_dataset else b"G")
-        digest.update(text(path.encode()))
+        piece = (b"D" if is_dataset else b"G") + text(path.encode())
         if is_dataset:
-            digest.update(array(item.dtype, item.shape, item[()]))
-        for piece in attributes(path, item):
-            digest.update(piece)
+            piece += array(item.dtype, item.shape, item[()])
+        yield path, piece + b"".join(attributes(path, item))
+
+
+def content_digest(file):
+    digest = hashlib.sha256(text(b"fp8cal content digest 1"))
+    for _, piece in pieces(file):
+        digest.update(piece)
     return digest.hexdigest()
+
+
+def object_digests(file):
+    """What the table in /provenance should hold."""
+    return {path: hashlib.sha256(piece).hexdigest() for path, piece in pieces(file)}

@@ -64,6 +64,48 @@ TEST(ContentDigest, IsTheHashOfTheDocumentedBytes) {
   EXPECT_EQ(found, to_hex(sha256(std::as_bytes(std::span(bytes)))));
 }
 
+TEST(ContentDigests, AreThatOfTheWholeAndOfEachPiece) {
+  hdf5::MemoryFile memory;
+  const Handle& file = memory.handle();
+  write_numbers(hdf5::create_group(file, "b"), "n", {1}, {7});
+  FP8CAL_HDF5(H5Lcreate_hard(file.id(), "b", file.id(), "a", H5P_DEFAULT, H5P_DEFAULT));
+  const ContentDigests digests = content_digests(file);
+  EXPECT_EQ(digests.content, content_digest(file));
+  std::vector<std::string> paths;
+  std::vector<std::size_t> first_names;
+  for (const ObjectDigest& one : digests.objects) {
+    paths.push_back(one.path);
+    first_names.push_back(one.first_name);
+    EXPECT_EQ(one.problem, "");
+  }
+  EXPECT_THAT(paths, testing::ElementsAre("/", "/a", "/a/n", "/b", "/b/n"));
+  EXPECT_THAT(first_names, testing::ElementsAre(0, 1, 2, 1, 2));
+  const std::string piece = "D" + text("/b/n") + text("u32") + u64(1) + u64(1) +
+                            std::string("\x07\x00\x00\x00", 4) + u64(0);
+  EXPECT_EQ(digests.objects[4].sha256, to_hex(sha256(std::as_bytes(std::span(piece)))));
+  EXPECT_NE(digests.objects[2].sha256, digests.objects[4].sha256);  // the path is part of it
+}
+
+TEST(ContentDigests, TellOfEachObjectThatCannotBeRead) {
+  hdf5::MemoryFile memory;
+  const Handle& file = memory.handle();
+  for (const char* name : {"odd", "other"}) {
+    const Handle scalar = scalar_space();
+    FP8CAL_HDF5(H5Dclose(FP8CAL_HDF5(H5Dcreate2(file.id(), name, H5T_STD_REF_OBJ, scalar.id(),
+                                                H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT))));
+  }
+  write_numbers(file, "plain", {1}, {7});
+  const ContentDigests digests = content_digests(file);
+  EXPECT_EQ(digests.content, "");
+  ASSERT_EQ(digests.objects.size(), 4u);
+  for (const std::size_t odd : {1, 2}) {
+    EXPECT_EQ(digests.objects[odd].sha256, "");
+    EXPECT_THAT(digests.objects[odd].problem, testing::HasSubstr("content digest does not cover"));
+  }
+  EXPECT_EQ(digests.objects[3].problem, "");
+  EXPECT_EQ(digests.objects[3].sha256.size(), 64u);
+}
+
 TEST(ContentDigest, IgnoresWhatTwoRunsMayDifferIn) {
   const std::string plain = digest_of([](const Handle&) {});
   EXPECT_EQ(plain, digest_of([](const Handle& file) {

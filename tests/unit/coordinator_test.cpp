@@ -131,6 +131,28 @@ TEST(CommandLine, ReadsCommandsJobsAndOptions) {
   EXPECT_EQ(parse_command_line({"plan", "j", "--ranks", "4"}).ranks, 4);
 }
 
+TEST(CommandLine, AuditTakesTwoResultsOrVerifiesOne) {
+  const CommandLine two = parse_command_line(
+      {"audit", "a", "--tolerance-scale", "2^-7", "b", "--tolerance-ppl=0.01", "--json"});
+  EXPECT_EQ(two.subject, "a");
+  EXPECT_EQ(two.other, "b");
+  EXPECT_EQ(two.tolerance_scale, 0.0078125);
+  EXPECT_EQ(two.tolerance_ppl, 0.01);
+  EXPECT_TRUE(two.json);
+  EXPECT_TRUE(parse_command_line({"audit", "a", "--verify"}).verify);
+  const auto refused = [](std::vector<std::string> words) {
+    words.insert(words.begin(), "audit");
+    return error_text([&] { parse_command_line(words); });
+  };
+  EXPECT_THAT(refused({}), HasSubstr("needs a result"));
+  EXPECT_THAT(refused({"a"}), HasSubstr("two results to compare, or one and --verify"));
+  EXPECT_THAT(refused({"a", "b", "--verify"}), HasSubstr("found two and --verify"));
+  EXPECT_THAT(refused({"a", "b", "c"}), HasSubstr("more than two arguments"));
+  for (const char* value : {"-1", "2^", "2^x", "nan", "inf", "2^9999", "1e-3x", ""}) {
+    EXPECT_THAT(refused({"a", "b", "--tolerance-ppl", value}), HasSubstr("--tolerance-ppl"));
+  }
+}
+
 TEST(CommandLine, SaysWhatItDoesNotUnderstand) {
   const auto refused = [](std::vector<std::string> words) {
     return error_text([&] { parse_command_line(words); });

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "jobs/result_objects.hpp"
 #include "jobs/result_writer.hpp"
 #include "tests/unit/error_text.hpp"
 #include "tests/unit/full_result.hpp"
@@ -63,6 +64,48 @@ TEST_F(ResultReaderTest, PartsThatAreNotThereComeBackEmpty) {
   expected.perplexity.clear();
   expected.differences.clear();
   expect_same_content(read_result(path_).result, expected);
+}
+
+TEST_F(ResultReaderTest, ObjectDigestsMayBeAbsentButNothingElseMayStandBesideThem) {
+  write_result(full_result(), path_);
+  EXPECT_TRUE(read_object_table(hdf5::open_read_only(path_)).has_value());
+  edit_result(path_, [](const hdf5::Handle& file) {
+    remove_link(file, "/provenance/object_names");
+    remove_link(file, "/provenance/object_sha256");
+  });
+  EXPECT_FALSE(read_object_table(hdf5::open_read_only(path_)).has_value());
+  expect_same_content(read_result(path_).result, full_result());
+  edit_result(path_, [](const hdf5::Handle& file) {
+    add_empty_dataset(file, "/provenance/other", H5T_STD_U8LE, {1});
+  });
+  EXPECT_THAT(error_text([&] { read_result(path_); }), HasSubstr("found other"));
+}
+
+TEST_F(ResultReaderTest, TheTableHoldsTheDigestOfEachObject) {
+  write_result(full_result(), path_);
+  const hdf5::Handle file = hdf5::open_read_only(path_);
+  const auto table = read_object_table(file);
+  const ContentDigests digests = content_digests(file);
+  ASSERT_TRUE(table.has_value());
+  ASSERT_EQ(table->paths.size(), digests.objects.size());
+  ASSERT_EQ(table->sha256.size(), digests.objects.size());
+  for (std::size_t i = 0; i < digests.objects.size(); ++i) {
+    EXPECT_EQ(table->paths[i], digests.objects[i].path);
+    EXPECT_EQ(table->sha256[i], digests.objects[i].sha256);
+  }
+}
+
+TEST_F(ResultReaderTest, EachPartTellsItsFirstProblem) {
+  write_result(full_result(), path_);
+  edit_result(path_, [](const hdf5::Handle& file) {
+    remove_link(file, "/weights/model.layers.0.mlp.gate_proj/amax");
+    remove_link(file, "/perplexity/bf16/nll");
+  });
+  const ResultParts parts = read_result_parts(hdf5::open_read_only(path_), path_);
+  ASSERT_EQ(parts.problems.size(), 2u);
+  EXPECT_THAT(parts.problems[0].what(), HasSubstr("/weights/model.layers.0.mlp.gate_proj"));
+  EXPECT_THAT(parts.problems[1].what(), HasSubstr("/perplexity/bf16"));
+  EXPECT_EQ(parts.result.activations.size(), full_result().activations.size());
 }
 
 TEST_F(ResultReaderTest, CopiesOfATensorAreTensors) {
