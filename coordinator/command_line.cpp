@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "coordinator/audit/rerun.hpp"
 #include "jobs/error.hpp"
 
 namespace fp8cal {
@@ -126,13 +127,16 @@ struct Flag {
 constexpr Flag kFlags[] = {{"bench", "json", &CommandLine::json},
                            {"audit", "json", &CommandLine::json},
                            {"audit", "verify", &CommandLine::verify},
+                           {"audit", "rerun", &CommandLine::rerun},
                            {"export", "force", &CommandLine::force}};
 
 void store_option(CommandLine& line, const std::string& key, const std::string& value) {
   for (const Option& option : kOptions) {
     if (line.command == option.command && key == option.name) return option.store(line, value);
   }
-  if (!takes_job(line.command) || !is_job_key(key)) refuse_option(line, key);
+  const bool takes_it =
+      takes_job(line.command) || (line.command == "audit" && may_change_in_rerun(key));
+  if (!takes_it || !is_job_key(key)) refuse_option(line, key);
   line.job.push_back({key, value});
 }
 
@@ -145,12 +149,16 @@ bool store_flag(CommandLine& line, const std::string& argument) {
   return false;
 }
 
-/// `audit` verifies one result, or compares two.
+/// `audit` verifies one result, runs one again, or compares two.
 void check_audit(const CommandLine& line) {
   if (line.command != "audit") return;
-  if (line.verify == line.other.empty()) return;
-  throw InputError(kWhere, "'audit'", "two results to compare, or one and --verify",
-                   line.verify ? "two and --verify" : "one");
+  const int asked = (line.other.empty() ? 0 : 1) + (line.verify ? 1 : 0) + (line.rerun ? 1 : 0);
+  if (asked != 1) {
+    throw InputError(kWhere, "'audit'", "two results to compare, or one and --verify or --rerun",
+                     asked == 0 ? "one" : "more than one of these");
+  }
+  if (line.rerun || line.job.empty()) return;
+  throw InputError(kWhere, "'audit' runs nothing", "--rerun", "'--" + line.job.front().key + "'");
 }
 
 void store_subject(CommandLine& line, const std::string& argument) {
@@ -207,6 +215,10 @@ constexpr const char* kOverview =
                                                2^-7), perplexities by X
   fp8cal audit A --verify [--json]             hash everything in a result, recompute what follows
                                                from the rest, and name what was changed
+  fp8cal audit A --rerun [--json] [--tolerance-scale X] [--tolerance-ppl X] [--key value ...]
+                                               run the stored job again, on whatever this is, and
+                                               compare: with its own tokens, on the weights that its
+                                               digest names. Keys: model.path, partition.*, runtime.*
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result

@@ -28,6 +28,7 @@ struct CommandLine {
   std::string recipe;                         ///< export --recipe; empty: the result's first
   bool force = false;                         ///< export --force
   bool verify = false;                        ///< audit --verify
+  bool rerun = false;                         ///< audit --rerun, with `job`
   double tolerance_scale = 0;                 ///< audit --tolerance-scale, relative
   double tolerance_ppl = 0;                   ///< audit --tolerance-ppl, absolute
   std::string text;                           ///< as it was typed, for the record

@@ -10,8 +10,7 @@
 #include <cstdio>
 #include <thread>
 
-#include "coordinator/audit/audit_json.hpp"
-#include "coordinator/audit/audit_text.hpp"
+#include "coordinator/audit/audit_command.hpp"
 #include "coordinator/bench.hpp"
 #include "coordinator/checkpoint/export.hpp"
 #include "coordinator/checkpoint/export_folder.hpp"
@@ -206,48 +205,6 @@ void export_result(const CommandLine& line, const Control& control) {
   if (control.rank() == 0) fmt::print("recipe {}\ncheckpoint {}\n", request.recipe, line.out);
 }
 
-void verify_result(const CommandLine& line, const Control& control) {
-  const Verification done = verify(line.subject, threads_per_rank(control));
-  fmt::print("{}", line.json ? verification_json(done, line.subject) + "\n"
-                             : verification_text(done, line.subject));
-  if (done.findings.empty()) return;
-  std::fflush(stdout);
-  throw Error(
-      ExitCode::audit_difference,
-      fmt::format("{}: {} finding{}, first: {}", line.subject, done.findings.count(),
-                  done.findings.count() == 1 ? "" : "s", text_of(done.findings.kept().front())));
-}
-
-/// A result to compare; where it is damaged, the error says how to learn more.
-StoredResult read_for_audit(const std::string& file) {
-  try {
-    return read_result(file);
-  } catch (const InputError& error) {
-    if (!begins_as_hdf5(file)) throw;
-    throw InputError(error.where, error.what_is, error.expected,
-                     fmt::format("{} ('fp8cal audit {} --verify' says more)", error.found, file));
-  }
-}
-
-void compare_results(const CommandLine& line) {
-  const Comparison found = compare(read_for_audit(line.subject), read_for_audit(line.other),
-                                   {.scale = line.tolerance_scale, .ppl = line.tolerance_ppl});
-  fmt::print("{}", line.json ? comparison_json(found, line.subject, line.other) + "\n"
-                             : comparison_text(found, line.subject, line.other));
-  if (!found.cause) return;
-  std::fflush(stdout);
-  throw Error(ExitCode::audit_difference, fmt::format("{} and {} differ, first in {}", line.subject,
-                                                      line.other, text_of(*found.cause)));
-}
-
-void audit(const CommandLine& line, const Control& control) {
-  run_agreed(control, [&] {
-    if (control.rank() != 0) return;  // the work of seconds
-    if (line.verify) return verify_result(line, control);
-    compare_results(line);
-  });
-}
-
 void synth(const CommandLine& line, const Control& control) {
   const auto progress =
       make_progress(control.rank() == 0 ? resolve_progress("auto") : ProgressKind::none);
@@ -264,7 +221,7 @@ int run_on_ranks(const CommandLine& line) {
     if (line.command == "plan") plan(line, control);
     if (line.command == "scales") scales(line, control);
     if (line.command == "export") export_result(line, control);
-    if (line.command == "audit") audit(line, control);
+    if (line.command == "audit") audit(line, control, MPI_COMM_WORLD);
     if (line.command == "bench") bench(line, control);
     if (line.command == "synth") synth(line, control);
     return static_cast<int>(ExitCode::done);

@@ -195,4 +195,11 @@ std::string write_result(const Result& result, const std::filesystem::path& path
   return digests.content;
 }
 
+std::string content_digest_of(const Result& result) {
+  validate(result);
+  const hdf5::MemoryFile memory;
+  write_everything(memory.handle(), result);
+  return content_digest(memory.handle());
+}
+
 }  // namespace fp8cal

@@ -13,4 +13,7 @@ namespace fp8cal {
 /// file cannot be written.
 std::string write_result(const Result& result, const std::filesystem::path& path);
 
+/// The content digest that write_result would give, without a file. Throws as it does.
+std::string content_digest_of(const Result& result);
+
 }  // namespace fp8cal

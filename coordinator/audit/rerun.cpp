@@ -11,13 +11,12 @@
 namespace fp8cal {
 namespace {
 
-template <class T>
-T attribute(const Attributes& all, const std::string& key, const std::string& where) {
-  const auto found = all.find(key);
-  if (found != all.end()) {
-    if (const T* value = std::get_if<T>(&found->second)) return *value;
-  }
-  throw InputError(where, "attribute", key, found == all.end() ? "none" : "one of another type");
+/// Where the model was; empty where that is not known.
+std::string stored_model_path(const Result& result) {
+  const auto found = result.provenance.find("model_path");
+  const auto* path =
+      found == result.provenance.end() ? nullptr : std::get_if<std::string>(&found->second);
+  return path == nullptr ? "" : *path;
 }
 
 /// The keys that read_job cannot do without, or that the stored job determines.
@@ -29,19 +28,19 @@ std::vector<JobOption> stored_options(const Result& result, const std::string& w
         std::ranges::any_of(all, [&](const JobOption& one) { return one.key == key; });
     if (!given) all.push_back({key, value});
   };
-  add("model.path", attribute<std::string>(result.provenance, "model_path", where));
+  add("model.path", stored_model_path(result));
   add("output.result", "none");
   add("evaluation.dataset", where);
-  add("evaluation.compare", attribute<std::string>(result.job, "evaluation.compare", where));
+  add("evaluation.compare", job_attribute<std::string>(result.job, "evaluation.compare", where));
   if (result.calibration.windows() == 0) return all;
   const auto add_number = [&](const char* key) {
-    add(key, fmt::to_string(attribute<std::int64_t>(result.job, key, where)));
+    add(key, fmt::to_string(job_attribute<std::int64_t>(result.job, key, where)));
   };
   add("calibration.dataset", where);
   add_number("calibration.samples");
   add_number("calibration.sequence_length");
   add_number("calibration.seed");
-  add("scales.policy", attribute<std::string>(result.job, "scales.policy", where));
+  add("scales.policy", job_attribute<std::string>(result.job, "scales.policy", where));
   return all;
 }
 
@@ -65,20 +64,20 @@ Rerun rerun_of(const StoredResult& stored, const std::string& where,
   if (result.job.contains("parent_digest")) {
     throw InputError(where, "derived by 'fp8cal scales', which runs nothing",
                      "the result that it was derived from, with content digest " +
-                         attribute<std::string>(result.job, "parent_digest", where),
+                         job_attribute<std::string>(result.job, "parent_digest", where),
                      stored.digest);
   }
   Rerun rerun;
   rerun.job = read_job({}, stored_options(result, where, options));
   rerun.job.scales.recipes =
-      attribute<std::vector<std::string>>(result.job, "scales.recipe", where);
+      job_attribute<std::vector<std::string>>(result.job, "scales.recipe", where);
   rerun.job = fit_to_model(std::move(rerun.job));
   rerun.inputs.config = read_model_config(rerun.job.model.path);
   expect_same_model(rerun.inputs.config, result.job, rerun.job.model.path);
   rerun.inputs.calibration = result.calibration;
   rerun.inputs.evaluation = result.evaluation;
   rerun.inputs.sample_ids = result.sample_ids;
-  rerun.inputs.tokenizer_sha256 = attribute<std::string>(result.job, "tokenizer_sha256", where);
+  rerun.inputs.tokenizer_sha256 = job_attribute<std::string>(result.job, "tokenizer_sha256", where);
   expect_tokenizer(rerun.job.model.path, rerun.inputs.tokenizer_sha256);
   return rerun;
 }

@@ -1,0 +1,110 @@
+#include "coordinator/audit/audit_command.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <optional>
+
+#include "coordinator/audit/audit_json.hpp"
+#include "coordinator/audit/audit_text.hpp"
+#include "coordinator/audit/rerun.hpp"
+#include "coordinator/audit/weights_check.hpp"
+#include "coordinator/model_attributes.hpp"
+#include "coordinator/pipeline.hpp"
+#include "coordinator/preparation.hpp"
+#include "coordinator/progress.hpp"
+#include "coordinator/resume/progress_file.hpp"
+#include "jobs/error.hpp"
+#include "jobs/result_writer.hpp"
+#include "sharding/agreement.hpp"
+
+namespace fp8cal {
+namespace {
+
+void verify_result(const CommandLine& line, const Control& control) {
+  const Verification done = verify(line.subject, threads_per_rank(control));
+  fmt::print("{}", line.json ? verification_json(done, line.subject) + "\n"
+                             : verification_text(done, line.subject));
+  if (done.findings.empty()) return;
+  std::fflush(stdout);
+  throw Error(
+      ExitCode::audit_difference,
+      fmt::format("{}: {} finding{}, first: {}", line.subject, done.findings.count(),
+                  done.findings.count() == 1 ? "" : "s", text_of(done.findings.kept().front())));
+}
+
+/// Before any work: the weights must be those that the result was made from.
+void check_weights(const StoredResult& stored, const std::string& where, const Rerun& again,
+                   const Control& control) {
+  const std::string& model = again.job.model.path;
+  std::optional<Checkpoint> checkpoint;
+  run_agreed(control, [&] { checkpoint = open_checkpoint(again.job, again.inputs.config); });
+  const int threads = again.job.runtime.threads.value_or(threads_per_rank(control));
+  const std::string found = read_weights_digest(*checkpoint, again.inputs.config, threads, control);
+  run_agreed(control, [&] {
+    if (control.rank() != 0) return;
+    const std::string expected =
+        job_attribute<std::string>(stored.result.job, "weights_digest", where);
+    if (found == expected) return;
+    throw InputError(model, "weights digest: not the weights of the result", expected, found);
+  });
+}
+
+/// A result to compare; where it is damaged, the error says how to learn more.
+StoredResult read_for_audit(const std::string& file) {
+  try {
+    return read_result(file);
+  } catch (const InputError& error) {
+    if (!begins_as_hdf5(file)) throw;
+    throw InputError(error.where, error.what_is, error.expected,
+                     fmt::format("{} ('fp8cal audit {} --verify' says more)", error.found, file));
+  }
+}
+
+/// other: what to call the second one.
+void compare_results(const CommandLine& line, const StoredResult& a, const StoredResult& b,
+                     const std::string& other) {
+  const Comparison found =
+      compare(a, b, {.scale = line.tolerance_scale, .ppl = line.tolerance_ppl});
+  fmt::print("{}", line.json ? comparison_json(found, line.subject, other) + "\n"
+                             : comparison_text(found, line.subject, other));
+  if (!found.cause) return;
+  std::fflush(stdout);
+  throw Error(ExitCode::audit_difference, fmt::format("{} and {} differ, first in {}", line.subject,
+                                                      other, text_of(*found.cause)));
+}
+
+/// Every rank reads the file: it holds the tokens that all of them need.
+void rerun(const CommandLine& line, const Control& control, MPI_Comm world) {
+  StoredResult stored;
+  Rerun again;
+  run_agreed(control, [&] {
+    stored = read_for_audit(line.subject);
+    again = rerun_of(stored, line.subject, line.job);
+  });
+  const bool speaks = control.rank() == 0;
+  const auto progress =
+      make_progress(speaks ? resolve_progress(again.job.runtime.progress) : ProgressKind::none);
+  check_weights(stored, line.subject, again, control);
+  Outcome outcome =
+      compute_job(again.job, std::move(again.inputs), line.text, control, world, *progress);
+  run_agreed(control, [&] {
+    if (!speaks) return;
+    if (!again.job.runtime.checkpoint.empty()) remove_progress(again.job.runtime.checkpoint);
+    const std::string digest = content_digest_of(outcome.result);
+    compare_results(line, stored, {std::move(outcome.result), digest}, "the rerun");
+  });
+}
+
+}  // namespace
+
+void audit(const CommandLine& line, const Control& control, MPI_Comm world) {
+  if (line.rerun) return rerun(line, control, world);
+  run_agreed(control, [&] {
+    if (control.rank() != 0) return;  // the work of seconds
+    if (line.verify) return verify_result(line, control);
+    compare_results(line, read_for_audit(line.subject), read_for_audit(line.other), line.other);
+  });
+}
+
+}  // namespace fp8cal

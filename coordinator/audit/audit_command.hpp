@@ -1,0 +1,14 @@
+#pragma once
+
+#include <mpi.h>
+
+#include "coordinator/command_line.hpp"
+#include "sharding/control.hpp"
+
+namespace fp8cal {
+
+/// 'fp8cal audit': compares, verifies or reruns, and prints what is found. Throws AgreedError with
+/// exit code 4 where something is. Collective over `world`, whose ranks are those of `control`.
+void audit(const CommandLine& line, const Control& control, MPI_Comm world);
+
+}  // namespace fp8cal
