@@ -231,8 +231,12 @@ constexpr const char* kOverview =
 On several ranks: mpirun -n N fp8cal run JOB. The content of the result does not depend on N.
 Every key of a job file is also an option: --calibration.samples 128.
 
+A rank of 'fp8cal run' that dies, hangs or fails ends the job with one line that names it (a hang:
+after runtime.deadline seconds without progress). With runtime.checkpoint, SIGUSR1 and SIGTERM save
+progress and stop within 30 seconds; a second SIGTERM stops at once.
+
 Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 a quality gate failed;
-4 an audit found a difference.
+4 an audit found a difference; 75 stopped on a signal with progress saved, run it again.
 )";
 
 constexpr const char* kJobHelp =
@@ -288,6 +292,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   check_complete(line);
   return line;
 }
+
+bool is_supervised(const CommandLine& line) { return line.command == "run" || line.rerun; }
 
 std::string help_text(const std::string& topic) {
   const bool is_command =

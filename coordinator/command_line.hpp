@@ -37,6 +37,9 @@ struct CommandLine {
 /// Throws InputError naming what was not understood and the nearest that would be.
 CommandLine parse_command_line(const std::vector<std::string>& arguments);
 
+/// Whether each rank of the command has a supervisor (supervision/supervisor.hpp).
+bool is_supervised(const CommandLine& line);
+
 /// What `fp8cal help [TOPIC]` prints. Throws InputError for an unknown topic.
 std::string help_text(const std::string& topic);
 

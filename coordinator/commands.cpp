@@ -6,9 +6,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <thread>
+#include <new>
+#include <optional>
 
 #include "coordinator/audit/audit_command.hpp"
 #include "coordinator/bench.hpp"
@@ -23,6 +23,10 @@
 #include "coordinator/scales/diagnostics_text.hpp"
 #include "coordinator/scales/rescale.hpp"
 #include "coordinator/summary.hpp"
+#include "coordinator/supervision/guards.hpp"
+#include "coordinator/supervision/last_words.hpp"
+#include "coordinator/supervision/supervisor.hpp"
+#include "coordinator/supervision/telling_listener.hpp"
 #include "coordinator/version.hpp"
 #include "jobs/atomic_file.hpp"
 #include "jobs/recipe.hpp"
@@ -30,6 +34,8 @@
 #include "jobs/scale_policy.hpp"
 #include "sharding/agreement.hpp"
 #include "sharding/mpi_check.hpp"
+#include "sharding/peer_error.hpp"
+#include "sharding/vital_signs.hpp"
 
 namespace fp8cal {
 namespace {
@@ -37,30 +43,35 @@ namespace {
 /// MPI from construction to destruction.
 class MpiSession {
  public:
-  MpiSession() { FP8CAL_MPI(MPI_Init(nullptr, nullptr)); }
+  /// threads: ask that several may use MPI at a time.
+  explicit MpiSession(bool threads) {
+    int provided = MPI_THREAD_SINGLE;
+    FP8CAL_MPI(MPI_Init_thread(nullptr, nullptr, threads ? MPI_THREAD_MULTIPLE : MPI_THREAD_SINGLE,
+                               &provided));
+  }
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
   ~MpiSession() { MPI_Finalize(); }
 };
 
-void print_error(const std::string& line) {
-  fmt::print(stderr, "fp8cal: {}\n", line);
-  std::fflush(stderr);
-}
-
-/// Tells of a failure that only this rank knows of. Other ranks may be waiting for this one: they
-/// are ended, and this does not return. Where several fail at once, the lowest speaks first and
-/// ends the rest before they repeat it. Returns what the process exits with.
-int fail_alone(const Control& control, ExitCode code, const std::string& text) {
+/// Tells of a failure that only this rank knows of, with the rank, its place and what it did. Other
+/// ranks may be waiting for this one: they are ended, and this does not return. Where several fail
+/// at once, the lowest speaks first and ends the rest before they repeat it; so does one that does
+/// not only fail because of another. Returns what the process exits with.
+int fail_alone(const Control& control, const std::exception& failure) {
+  const auto* error = dynamic_cast<const Error*>(&failure);
+  const bool no_memory = dynamic_cast<const std::bad_alloc*>(&failure) != nullptr;
+  const int code = static_cast<int>(error != nullptr ? error->code() : ExitCode::failed);
+  const VitalSigns& signs = vital_signs();
+  std::string line = rank_text(control.rank(), signs.place.read()) + ": ";
+  if (!signs.stage.read().empty()) line += position_of(signs) + ": ";
+  line += no_memory ? "out of memory" : failure.what();
   if (control.size() == 1) {
-    print_error(text);
-    return static_cast<int>(code);
+    print_error(line);
+    return code;
   }
-  const int rank = control.rank();
-  std::this_thread::sleep_for(std::chrono::milliseconds(std::min(100 * rank, 2000)));
-  print_error(fmt::format("rank {}: {}", rank, text));
-  MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
-  std::abort();
+  wait_for_turn(control.rank(), dynamic_cast<const PeerError*>(&failure) != nullptr);
+  end_all_ranks(line, code);
 }
 
 /// The recipe that a result names first.
@@ -87,9 +98,10 @@ ExportRequest checkpoint_request(const Job& job) {
           .recipe = job.output.checkpoint_recipe};
 }
 
-void run(const CommandLine& line, const Control& control) {
+void run(const CommandLine& line, const Control& control, const Guards& guards) {
   Job job;
   run_agreed(control, [&] { job = fit_to_model(read_job(line.subject, line.job)); });
+  stand_guard(job, control, guards);
   const bool speaks = control.rank() == 0;
   run_agreed(control, [&] {
     if (!speaks || job.output.checkpoint.empty()) return;
@@ -101,17 +113,18 @@ void run(const CommandLine& line, const Control& control) {
     files_to_copy(request.model);
     prepare_export_folder(request.model, request.out, request.force);
   });
-  const auto progress =
+  const auto shown =
       make_progress(speaks ? resolve_progress(job.runtime.progress) : ProgressKind::none);
+  TellingListener progress(*shown);
   if (speaks) {
     for (const std::string& warning : protocol_warnings(job)) spdlog::warn(warning);
   }
-  const Outcome outcome = run_job(job, line.text, control, MPI_COMM_WORLD, *progress);
+  const Outcome outcome = run_job(job, line.text, control, MPI_COMM_WORLD, progress);
   if (speaks) fmt::print("{}", summarize(job, outcome));
   std::fflush(stdout);
   if (!job.output.checkpoint.empty()) {
     export_checkpoint(checkpoint_request(job), outcome.result, outcome.digest,
-                      job.runtime.threads.value_or(threads_per_rank(control)), control, *progress);
+                      job.runtime.threads.value_or(threads_per_rank(control)), control, progress);
     if (speaks) fmt::print("checkpoint {}\n", job.output.checkpoint);
   }
   if (speaks && !job.runtime.checkpoint.empty()) remove_progress(job.runtime.checkpoint);
@@ -214,26 +227,24 @@ void synth(const CommandLine& line, const Control& control) {
 }
 
 int run_on_ranks(const CommandLine& line) {
-  const MpiSession session;
+  std::optional<StopSignals> stop_signals;  // to the very end: a late signal must change nothing
+  const MpiSession session(is_supervised(line));
   const Control control(MPI_COMM_WORLD);
+  std::optional<Monitor> monitor;  // also while a failure is told of
   try {
-    if (line.command == "run") run(line, control);
+    if (line.command == "run") run(line, control, {stop_signals, monitor});
     if (line.command == "plan") plan(line, control);
     if (line.command == "scales") scales(line, control);
     if (line.command == "export") export_result(line, control);
-    if (line.command == "audit") audit(line, control, MPI_COMM_WORLD);
+    if (line.command == "audit") audit(line, control, MPI_COMM_WORLD, {stop_signals, monitor});
     if (line.command == "bench") bench(line, control);
     if (line.command == "synth") synth(line, control);
     return static_cast<int>(ExitCode::done);
   } catch (const AgreedError& error) {
     if (control.rank() == 0) print_error(error.what());
     return static_cast<int>(error.code());
-  } catch (const Error& error) {
-    return fail_alone(control, error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    return fail_alone(control, ExitCode::failed, "out of memory");
   } catch (const std::exception& error) {
-    return fail_alone(control, ExitCode::failed, error.what());
+    return fail_alone(control, error);
   }
 }
 
@@ -250,11 +261,13 @@ int run_command(const CommandLine& line) {
     fmt::print("fp8cal {}\n", version_text());
     return static_cast<int>(ExitCode::done);
   }
+  if (is_supervised(line)) supervise();
+  vital_signs().place.write(host_name());
   return run_on_ranks(line);
 }
 
 int report_usage_error(const Error& error) {
-  const MpiSession session;
+  const MpiSession session(false);
   if (Control(MPI_COMM_WORLD).rank() == 0) print_error(error.what());
   return static_cast<int>(error.code());
 }

@@ -11,6 +11,7 @@
 #include "jobs/error.hpp"
 #include "jobs/recipe.hpp"
 #include "sharding/agreement.hpp"
+#include "sharding/vital_signs.hpp"
 #include "worker/stored_scales.hpp"
 
 namespace fp8cal {
@@ -78,12 +79,22 @@ using ScaledRecipe = std::pair<Recipe, std::vector<LayerScales>>;
 void evaluate(const Computation& run, const std::vector<LayerStatistics>& statistics,
               const std::vector<ScaledRecipe>& recipes) {
   run.keeper.begin_evaluation(run.worker, statistics);
-  for (const Units& pass : passes_over(left_here(run, run.keeper.left().windows()), run.plan,
-                                       run.rank.share, run.keeper.units_a_pass())) {
+  const std::vector<Units> passes =
+      passes_over(left_here(run, run.keeper.left().windows()), run.plan, run.rank.share,
+                  run.keeper.units_a_pass());
+  if (passes.size() > 1) {
+    const std::size_t windows = count_of(run.keeper.left().windows());
+    const Range layers = run.worker.loaded_layers();
+    run.progress.join(fmt::format("evaluate layers {}-{}", layers.first, layers.end() - 1),
+                      "windows", windows * run.keeper.left().variants().size(),
+                      run.plan.work.evaluation_length);
+  }
+  for (const Units& pass : passes) {
     if (!run.config.stored_recipe) run.worker.evaluate_bf16(pass);
     for (const auto& [recipe, scales] : recipes) run.worker.evaluate(recipe, scales, pass);
     run.keeper.pass_done(pass);
   }
+  if (passes.size() > 1) run.progress.part();
   check_scores(run);
   run.keeper.chunk_done();
 }
@@ -137,8 +148,10 @@ void compute(const Computation& run, const Checkpoint& checkpoint, Result& resul
     }
   } else {
     const std::vector<LayerStatistics> layers = calibrate_and_evaluate(run);
+    tell_stage("collect the statistics");
     collect_layers(run.worker, layers, run.rank, run.job, run.config, run.control, result);
   }
+  tell_stage("collect the scores");
   collect_perplexity(run.worker, run.keeper.left().variants(), run.keeper.left().own_windows(),
                      run.keeper.before(), run.control, result);
   run.keeper.close();

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/joining_listener.hpp"
 #include "coordinator/resume/progress_keeper.hpp"
 #include "jobs/checkpoint.hpp"
 #include "jobs/job.hpp"
@@ -23,6 +24,7 @@ struct Computation {
   const RankPlan& rank;
   const Control& control;
   ProgressKeeper& keeper;
+  JoiningListener& progress;  ///< the worker's
 };
 
 /// What a job measures perplexity for: "bf16", where the model is, and recipes.

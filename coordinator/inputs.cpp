@@ -11,6 +11,7 @@
 #include "jobs/sampling.hpp"
 #include "jobs/tokenizer.hpp"
 #include "sharding/agreement.hpp"
+#include "sharding/vital_signs.hpp"
 #include "worker/shard_loader.hpp"
 
 namespace fp8cal {
@@ -109,6 +110,7 @@ Job fit_to_model(Job job) {
 }
 
 Inputs read_inputs(const Job& job, const Control& control) {
+  tell_stage("read the datasets");
   Inputs inputs;
   run_agreed(control, [&] {
     inputs.config = read_model_config(job.model.path);

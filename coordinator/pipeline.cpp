@@ -12,7 +12,9 @@
 #include "coordinator/provenance.hpp"
 #include "coordinator/quality_gates.hpp"
 #include "coordinator/result_builder.hpp"
+#include "coordinator/resume/earlier_progress.hpp"
 #include "coordinator/resume/progress_keeper.hpp"
+#include "coordinator/supervision/stop_signals.hpp"
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
 #include "jobs/result_writer.hpp"
@@ -72,10 +74,11 @@ Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_li
   facts.earlier_runs = earlier.done.runs;
   const WorkLeft left(earlier.done, variants, ready);
   ProgressKeeper keeper(job, described, describe_run(facts, ready.plan), earlier.done, left, ready,
-                        control, world, [] { return 0; });
+                        control, world, stop_requested);
+  JoiningListener joining(progress);
   std::optional<ShardWorker> worker;
   run_agreed(control, [&] {
-    ShardContext context = ready.context(*ready.backend, progress);
+    ShardContext context = ready.context(*ready.backend, joining);
     context.first_layer = earlier.done.layers_done;
     context.after_unit = [&keeper] { keeper.unit_done(); };
     worker.emplace(context);
@@ -88,8 +91,9 @@ Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_li
   result.calibration = ready.inputs.calibration;
   result.evaluation = ready.inputs.evaluation;
   result.sample_ids = ready.inputs.sample_ids;
-  compute({*worker, job, ready.inputs.config, ready.plan, ready.rank_plan(), control, keeper},
-          *ready.checkpoint, result);
+  compute(
+      {*worker, job, ready.inputs.config, ready.plan, ready.rank_plan(), control, keeper, joining},
+      *ready.checkpoint, result);
   described["weights_digest"] = collect_weights_digest(*worker, control);
   facts.peak_memory = static_cast<std::uint64_t>(
       control.max(static_cast<std::int64_t>(ready.backend->peak_memory_bytes())));

@@ -9,9 +9,11 @@
 #include <thread>
 
 #include "coordinator/gemm_self_check.hpp"
+#include "coordinator/provenance.hpp"
 #include "jobs/error.hpp"
 #include "kernels/cuda/cuda_backend.hpp"
 #include "sharding/agreement.hpp"
+#include "sharding/vital_signs.hpp"
 
 namespace fp8cal {
 namespace {
@@ -32,16 +34,33 @@ std::uint64_t smallest(std::uint64_t bytes, const Control& control) {
       -control.max(-static_cast<std::int64_t>(std::min(bytes, kMost))));
 }
 
+/// The GPU of this rank: those of a host are taken in turn. 0 where there is none.
+int device_number(const Control& control) {
+  const int devices = cuda_device_count();
+  return devices > 0 ? control.rank_on_host() % devices : 0;
+}
+
+/// "host: NVIDIA H100 80GB HBM3, GPU 1".
+std::string short_place(const Backend& backend, const Control& control) {
+  const std::string device = backend.device();
+  const std::string place = where_this_rank_runs(device.substr(0, device.find(',')));
+  if (backend.name() == "cpu") return place;
+  return fmt::format("{}, GPU {}", place, device_number(control));
+}
+
 }  // namespace
 
 Preparation::Preparation(const Job& job, Inputs read, const Control& control, MPI_Comm world)
     : rank(control.rank()),
       threads(job.runtime.threads.value_or(threads_per_rank(control))),
       inputs(std::move(read)) {
+  tell_stage("open the device");
   run_agreed(control, [&] { backend = open_backend(job, control); });
+  vital_signs().place.write(short_place(*backend, control));
   check_alike(*backend, control);
   Device device = device_of(job, *backend, control.ranks_on_host());
   device.budget = smallest(device.budget, control);  // every rank makes the same plan
+  tell_stage("plan and check the matrix products");
   run_agreed(control, [&] {
     plan =
         make_plan(inputs.config, inputs.workload(job), job.partition.mode, control.size(), device);
@@ -49,6 +68,7 @@ Preparation::Preparation(const Job& job, Inputs read, const Control& control, MP
     checkpoint = open_checkpoint(job, inputs.config);
     gemm_check = check_gemms(*backend, inputs.config, job);
   });
+  tell_stage("connect the ranks");
   groups = make_groups(world, plan, *backend);
 }
 
@@ -98,11 +118,10 @@ Device planned_device(const Job& job, const Control& control, int ranks_on_host)
 }
 
 std::unique_ptr<Backend> open_backend(const Job& job, const Control& control) {
-  const int devices = cuda_device_count();
   try {
     return make_backend({.name = job.runtime.backend,
                          .threads = job.runtime.threads.value_or(threads_per_rank(control)),
-                         .device = devices > 0 ? control.rank_on_host() % devices : 0});
+                         .device = device_number(control)});
   } catch (const std::invalid_argument& error) {
     throw Error(ExitCode::bad_input, fmt::format("runtime.backend: {}", error.what()));
   }

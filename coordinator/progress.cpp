@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "coordinator/supervision/supervisor.hpp"
+
 namespace fp8cal {
 namespace {
 
@@ -16,7 +18,7 @@ using Seconds = std::chrono::duration<double>;
 
 /// mpirun passes standard error on through a pipe: what counts is where the launcher's own goes.
 bool launcher_writes_to_terminal() {
-  const std::string path = fmt::format("/proc/{}/fd/2", getppid());
+  const std::string path = fmt::format("/proc/{}/fd/2", launcher_process());
   const int fd = open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
   if (fd < 0) return false;
   const bool terminal = isatty(fd) == 1;

@@ -38,10 +38,13 @@ std::string pcre2_version() {
 
 std::string version_text() { return fmt::format("{} (git {})", kVersion, git_description()); }
 
-std::string where_this_rank_runs(const std::string& device) {
+std::string host_name() {
   char host[256] = {};
-  if (gethostname(host, sizeof host - 1) != 0) return "unknown host: " + device;
-  return fmt::format("{}: {}", host, device);
+  return gethostname(host, sizeof host - 1) == 0 ? host : "unknown host";
+}
+
+std::string where_this_rank_runs(const std::string& device) {
+  return fmt::format("{}: {}", host_name(), device);
 }
 
 std::string utc_now() {

@@ -12,6 +12,9 @@ namespace fp8cal {
 /// "0.1.0 (git 1a2b3c4)", with "-dirty" where the tree had changes that were not committed.
 std::string version_text();
 
+/// Of this process; "unknown host" where it has no name.
+std::string host_name();
+
 /// One rank's "host: device".
 std::string where_this_rank_runs(const std::string& device);
 

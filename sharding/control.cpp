@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "sharding/mpi_check.hpp"
+#include "sharding/vital_signs.hpp"
 
 namespace fp8cal {
 namespace {
@@ -35,6 +36,7 @@ std::string receive_bytes(int from, MPI_Comm communicator) {
 }  // namespace
 
 Control::Control(MPI_Comm communicator) {
+  const Waiting waiting;
   FP8CAL_MPI(MPI_Comm_dup(communicator, &communicator_));
   FP8CAL_MPI(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN));
   FP8CAL_MPI(MPI_Comm_rank(communicator_, &rank_));
@@ -49,6 +51,7 @@ Control::Control(MPI_Comm communicator) {
 Control::~Control() { MPI_Comm_free(&communicator_); }
 
 std::string Control::broadcast(std::string bytes) const {
+  const Waiting waiting;
   std::uint64_t size = bytes.size();
   FP8CAL_MPI(MPI_Bcast(&size, 1, MPI_UINT64_T, 0, communicator_));
   bytes.resize(size);
@@ -60,6 +63,7 @@ std::string Control::broadcast(std::string bytes) const {
 }
 
 std::vector<std::string> Control::gather(const std::string& bytes) const {
+  const Waiting waiting;
   if (rank_ != 0) {
     send_bytes(bytes, 0, communicator_);
     return {};
@@ -72,6 +76,7 @@ std::vector<std::string> Control::gather(const std::string& bytes) const {
 }
 
 std::int64_t Control::max(std::int64_t value) const {
+  const Waiting waiting;
   std::int64_t largest = value;
   FP8CAL_MPI(MPI_Allreduce(&value, &largest, 1, MPI_INT64_T, MPI_MAX, communicator_));
   return largest;

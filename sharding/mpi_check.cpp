@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "jobs/error.hpp"
+#include "sharding/peer_error.hpp"
 
 namespace fp8cal {
 
@@ -11,7 +11,7 @@ void check_mpi(int code, const char* call, const char* file, int line) {
   char text[MPI_MAX_ERROR_STRING] = {};
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw Error(ExitCode::failed, fmt::format("{}:{}: {} failed: {}", file, line, call, text));
+  throw PeerError(fmt::format("{}:{}: {} failed: {}", file, line, call, text));
 }
 
 }  // namespace fp8cal

@@ -4,7 +4,7 @@
 
 namespace fp8cal {
 
-/// Throws Error with file, line, call and MPI's text where `code` is not MPI_SUCCESS.
+/// Throws PeerError with file, line, call and MPI's text where `code` is not MPI_SUCCESS.
 void check_mpi(int code, const char* call, const char* file, int line);
 
 }  // namespace fp8cal

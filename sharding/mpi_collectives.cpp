@@ -8,6 +8,7 @@
 
 #include "jobs/error.hpp"
 #include "sharding/mpi_check.hpp"
+#include "sharding/vital_signs.hpp"
 
 namespace fp8cal {
 namespace {
@@ -18,6 +19,7 @@ constexpr int kTag = 2;
 template <class T>
 void all_reduce(T* values, std::size_t count, MPI_Datatype type, MPI_Op operation,
                 MPI_Comm communicator) {
+  const Waiting waiting;
   for (std::size_t at = 0; at < count; at += kPiece) {
     const int piece = static_cast<int>(std::min(kPiece, count - at));
     FP8CAL_MPI(MPI_Allreduce(MPI_IN_PLACE, values + at, piece, type, operation, communicator));
@@ -27,6 +29,7 @@ void all_reduce(T* values, std::size_t count, MPI_Datatype type, MPI_Op operatio
 }  // namespace
 
 MpiCollectives::MpiCollectives(MPI_Comm parent, int color, int key) {
+  const Waiting waiting;
   FP8CAL_MPI(MPI_Comm_split(parent, color, key, &communicator_));
   FP8CAL_MPI(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN));
   FP8CAL_MPI(MPI_Comm_rank(communicator_, &rank_));
@@ -43,6 +46,7 @@ void MpiCollectives::begin_gather(const void* sent, void* received, std::size_t 
                             INT_MAX, bytes));
   }
   const int count = static_cast<int>(bytes);
+  const Waiting waiting;
   FP8CAL_MPI(MPI_Allgather(sent, count, MPI_BYTE, received, count, MPI_BYTE, communicator_));
 }
 
@@ -59,6 +63,7 @@ void MpiCollectives::all_sum(std::uint32_t* values, std::size_t count) {
 }
 
 void MpiCollectives::send(const void* data, std::size_t bytes, int to) {
+  const Waiting waiting;
   const char* from = static_cast<const char*>(data);
   for (std::size_t at = 0; at < bytes; at += kPiece) {
     const int piece = static_cast<int>(std::min(kPiece, bytes - at));
@@ -67,6 +72,7 @@ void MpiCollectives::send(const void* data, std::size_t bytes, int to) {
 }
 
 void MpiCollectives::receive(void* data, std::size_t bytes, int from) {
+  const Waiting waiting;
   char* into = static_cast<char*>(data);
   for (std::size_t at = 0; at < bytes; at += kPiece) {
     const int piece = static_cast<int>(std::min(kPiece, bytes - at));

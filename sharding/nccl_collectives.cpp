@@ -11,11 +11,14 @@
 #include "kernels/cuda/cuda_stream.hpp"
 #include "sharding/mpi_check.hpp"
 #include "sharding/nccl_group.hpp"
+#include "sharding/peer_error.hpp"
+#include "sharding/vital_signs.hpp"
 
 namespace fp8cal {
 namespace {
 
-// How late another rank may be. Not a failure yet: it may have a slower GPU or more sequences.
+// The last resort where no Monitor watches: how late another rank may be. Not a failure yet: it may
+// have a slower GPU or more sequences.
 constexpr std::chrono::minutes kPatience{30};
 constexpr std::chrono::seconds kFarewell{10};
 constexpr std::chrono::microseconds kPollInterval{20};
@@ -25,6 +28,12 @@ struct Invitation {
   ncclUniqueId id;
   ncclResult_t result;
 };
+
+/// Whether this rank's own device or calls are to blame, rather than another rank.
+bool is_own_failure(ncclResult_t result) {
+  return result == ncclUnhandledCudaError || result == ncclInvalidArgument ||
+         result == ncclInvalidUsage;
+}
 
 }  // namespace
 
@@ -36,6 +45,7 @@ std::unique_ptr<Collectives> make_nccl_group(MPI_Comm parent, int color, int key
 NcclCollectives::NcclCollectives(MPI_Comm parent, int color, int key, cudaStream_t stream,
                                  std::chrono::seconds deadline)
     : stream_(stream) {
+  const Waiting waiting;
   FP8CAL_MPI(MPI_Comm_split(parent, color, key, &control_));
   try {
     FP8CAL_MPI(MPI_Comm_set_errhandler(control_, MPI_ERRORS_RETURN));
@@ -52,7 +62,7 @@ void NcclCollectives::connect(std::chrono::seconds deadline) {
   Invitation invitation{};
   if (rank_ == 0) invitation.result = ncclGetUniqueId(&invitation.id);
   FP8CAL_MPI(MPI_Bcast(&invitation, sizeof invitation, MPI_BYTE, 0, control_));
-  if (invitation.result != ncclSuccess) fail("unique id", text_of(invitation.result));
+  if (invitation.result != ncclSuccess) fail("unique id", invitation.result);
   side_ = create_urgent_cuda_stream();
   backend_reached_ = create_cuda_event();
   operation_done_ = create_cuda_event();
@@ -65,6 +75,7 @@ void NcclCollectives::connect(std::chrono::seconds deadline) {
 }
 
 NcclCollectives::~NcclCollectives() {
+  const Waiting waiting;
   if (communicator_ != nullptr) {
     // While an error is on its way the other ranks may never answer.
     ncclResult_t state =
@@ -147,6 +158,7 @@ void NcclCollectives::receive(void* data, std::size_t bytes, int from) {
 
 void NcclCollectives::wait() {
   if (size_ == 1) return;
+  const Waiting waiting;
   const Clock::time_point end = Clock::now() + kPatience;
   for (;;) {
     const cudaError_t status = cudaStreamQuery(stream_);
@@ -155,24 +167,28 @@ void NcclCollectives::wait() {
     ncclResult_t state = ncclSuccess;
     const ncclResult_t asked = ncclCommGetAsyncError(communicator_, &state);
     if (asked != ncclSuccess) state = asked;
-    if (state != ncclSuccess && state != ncclInProgress) fail("wait", text_of(state));
-    if (Clock::now() > end) fail("wait", fmt::format("not done after {} min", kPatience.count()));
+    if (state != ncclSuccess && state != ncclInProgress) fail("wait", state);
+    if (Clock::now() > end) {
+      fail_for("wait", fmt::format("not done after {} min", kPatience.count()));
+    }
     std::this_thread::sleep_for(kPollInterval);
   }
 }
 
 void NcclCollectives::finish(const char* operation, ncclResult_t result, Clock::duration limit) {
+  const Waiting waiting;
   const Clock::time_point end = Clock::now() + limit;
   while (result == ncclInProgress) {
     if (Clock::now() > end) {
-      fail(operation, fmt::format("the other ranks did not answer within {} s",
-                                  std::chrono::duration_cast<std::chrono::seconds>(limit).count()));
+      fail_for(operation,
+               fmt::format("the other ranks did not answer within {} s",
+                           std::chrono::duration_cast<std::chrono::seconds>(limit).count()));
     }
     std::this_thread::sleep_for(kPollInterval);
     const ncclResult_t asked = ncclCommGetAsyncError(communicator_, &result);
     if (asked != ncclSuccess) result = asked;
   }
-  if (result != ncclSuccess) fail(operation, text_of(result));
+  if (result != ncclSuccess) fail(operation, result);
 }
 
 void NcclCollectives::expect_peer(const char* operation, int peer) const {
@@ -182,11 +198,26 @@ void NcclCollectives::expect_peer(const char* operation, int peer) const {
                           rank_, size_, peer));
 }
 
-void NcclCollectives::fail(const char* operation, const std::string& reason) {
+void NcclCollectives::fail(const char* operation, ncclResult_t result) {
+  const std::string reason = text_of(result);
+  if (!is_own_failure(result)) fail_for(operation, reason);
+  abort();
+  throw Error(ExitCode::failed, describe(operation, reason));
+}
+
+void NcclCollectives::fail_for(const char* operation, const std::string& reason) {
+  abort();
+  throw PeerError(describe(operation, reason));
+}
+
+void NcclCollectives::abort() {
+  const Waiting waiting;
   if (communicator_ != nullptr) static_cast<void>(ncclCommAbort(communicator_));
   communicator_ = nullptr;
-  throw Error(ExitCode::failed,
-              fmt::format("nccl {} on rank {} of {}: {}", operation, rank_, size_, reason));
+}
+
+std::string NcclCollectives::describe(const char* operation, const std::string& reason) const {
+  return fmt::format("nccl {} on rank {} of {}: {}", operation, rank_, size_, reason);
 }
 
 std::string NcclCollectives::text_of(ncclResult_t result) const {

@@ -52,7 +52,12 @@ class NcclCollectives : public Collectives {
   /// Until NCCL has taken what was asked of it.
   void finish(const char* operation, ncclResult_t result, Clock::duration limit);
   void expect_peer(const char* operation, int peer) const;
-  [[noreturn]] void fail(const char* operation, const std::string& reason);
+  /// Throws Error where this rank is to blame, else PeerError; the communicator is gone then.
+  [[noreturn]] void fail(const char* operation, ncclResult_t result);
+  /// Throws PeerError.
+  [[noreturn]] void fail_for(const char* operation, const std::string& reason);
+  void abort();
+  std::string describe(const char* operation, const std::string& reason) const;
   std::string text_of(ncclResult_t result) const;
 
   MPI_Comm control_ = MPI_COMM_NULL;

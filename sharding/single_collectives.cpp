@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "jobs/error.hpp"
+#include "sharding/vital_signs.hpp"
 
 namespace fp8cal {
 namespace {
@@ -19,6 +20,11 @@ void SingleCollectives::begin_gather(const void* sent, void* received, std::size
   // The columns of one part in their places: a copy, in order with the backend's other work.
   constexpr DType kByte = DType::e4m3;
   backend_.interleave_columns(sent, 1, Matrix::dense(received, kByte, 1, bytes));
+}
+
+void SingleCollectives::wait() {
+  const Waiting waiting;
+  backend_.synchronize();
 }
 
 void SingleCollectives::send(const void*, std::size_t, int to) { fail("send", to); }

@@ -42,9 +42,10 @@ void share_vital_signs() {
 
 std::string position_of(const VitalSigns& signs) {
   const std::string stage = signs.stage.read();
-  if (stage.empty()) return "the start";
+  if (stage.empty()) return "at the start";
   const std::int64_t layer = signs.layer.load(std::memory_order_relaxed);
-  return layer == VitalSigns::kNoLayer ? stage : fmt::format("{}, layer {}", stage, layer);
+  return layer == VitalSigns::kNoLayer ? fmt::format("in {}", stage)
+                                       : fmt::format("in {}, layer {}", stage, layer);
 }
 
 void tell_stage(std::string_view stage) {

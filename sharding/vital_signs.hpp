@@ -32,9 +32,14 @@ struct VitalSigns {
   std::atomic<std::int64_t> layer{kNoLayer};
   std::atomic<std::uint64_t> progress{0};  ///< counts whatever got done
   std::atomic<int> waiting{0};             ///< above 0: for other ranks, or for the device
+  std::atomic<bool> monitored{false};      ///< a Monitor watches over its progress
+  std::atomic<double> deadline{120};  ///< seconds without progress that are too many; until the job
+                                      ///< is read, its default
 };
 
-static_assert(std::atomic<std::int64_t>::is_always_lock_free, "processes share them");
+static_assert(std::atomic<std::int64_t>::is_always_lock_free &&
+                  std::atomic<double>::is_always_lock_free,
+              "processes share them");
 
 /// Those of this process.
 VitalSigns& vital_signs();
@@ -42,7 +47,7 @@ VitalSigns& vital_signs();
 /// Moves them to memory that processes forked from now on share. Throws Error where there is none.
 void share_vital_signs();
 
-/// "calibrate layers 0-31, layer 17"; "the start" before there is a stage.
+/// "in calibrate layers 0-31, layer 17"; "at the start" before there is a stage.
 std::string position_of(const VitalSigns& signs);
 
 /// A stage begins. Counts as progress.
@@ -54,13 +59,17 @@ void tell_layer(std::size_t layer);
 /// A part of the stage is done.
 inline void tell_progress() { vital_signs().progress.fetch_add(1, std::memory_order_relaxed); }
 
-/// While it lives, this process waits for other ranks or for its device.
+/// While it lives, this process waits for other ranks or for its device. Its end counts as
+/// progress, so it spans a whole wait, not one of the questions whether it is over.
 class Waiting {
  public:
   Waiting() { vital_signs().waiting.fetch_add(1, std::memory_order_relaxed); }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
-  ~Waiting() { vital_signs().waiting.fetch_sub(1, std::memory_order_relaxed); }
+  ~Waiting() {
+    vital_signs().waiting.fetch_sub(1, std::memory_order_relaxed);
+    tell_progress();
+  }
 };
 
 }  // namespace fp8cal

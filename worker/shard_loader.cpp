@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "jobs/error.hpp"
+#include "sharding/vital_signs.hpp"
 
 namespace fp8cal {
 namespace {
@@ -136,6 +137,7 @@ void ShardLoader::load(const Block& block) {
       one.digests[(block.rows.first + row) / kDigestRows] = sha256(bytes);
     }
   }
+  tell_progress();  // a slow disk is no hang
   slot.upload(one.target.into.row_range(block.rows.first, block.rows.count).data,
               staged.size_bytes());
   const std::lock_guard lock(mutex_);

@@ -90,16 +90,13 @@ void ShardWorker::load(std::size_t index) {
   chunk_ = index;
   weights_ = std::exchange(fetched_, {});
   const Range layers = loaded_layers();
-  const std::string stage = "load " + layers_text(layers);
-  tell_stage(stage);
-  context_.progress.begin(stage, "layers", layers.count, 0);
+  context_.progress.begin("load " + layers_text(layers), "layers", layers.count, 0);
   std::size_t shards = 0;
   for (const auto& layer : weights_) {
     shards += layer->targets().size();
     loader_.wait(shards);
     layer->measure(context_.backend);
     context_.progress.advance(1);
-    tell_progress();
   }
   context_.progress.end();
   if (index + 1 < chunks()) fetch(index + 1);
@@ -243,15 +240,13 @@ void ShardWorker::run(Pass& pass, const std::string& stage, const std::vector<co
                       const Units& units, StatisticsObserver* observer) {
   if (units.most == 0) return;
   // Told for the whole job: the other shares go at the same pace.
-  const std::string name = fmt::format("{} {}", stage, layers_text(loaded_layers()));
-  tell_stage(name);
-  context_.progress.begin(name, "sequences", units.sequences, pass.windows->sequence_length);
+  context_.progress.begin(fmt::format("{} {}", stage, layers_text(loaded_layers())), "sequences",
+                          units.sequences, pass.windows->sequence_length);
   const std::size_t count = sample_.empty() ? units.most : std::min<std::size_t>(1, units.most);
   for (std::size_t u = 0; u < count; ++u) {
     if (u < units.own.size()) run_unit(pass, layers, units.own[u], observer);
     context_.progress.advance(units.sequences * (u + 1) / units.most -
                               units.sequences * u / units.most);
-    tell_progress();
     if (context_.after_unit) context_.after_unit();
   }
   context_.progress.end();

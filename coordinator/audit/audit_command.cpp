@@ -14,6 +14,7 @@
 #include "coordinator/preparation.hpp"
 #include "coordinator/progress.hpp"
 #include "coordinator/resume/progress_file.hpp"
+#include "coordinator/supervision/telling_listener.hpp"
 #include "jobs/error.hpp"
 #include "jobs/result_writer.hpp"
 #include "sharding/agreement.hpp"
@@ -75,7 +76,7 @@ void compare_results(const CommandLine& line, const StoredResult& a, const Store
 }
 
 /// Every rank reads the file: it holds the tokens that all of them need.
-void rerun(const CommandLine& line, const Control& control, MPI_Comm world) {
+void rerun(const CommandLine& line, const Control& control, MPI_Comm world, const Guards& guards) {
   StoredResult stored;
   Rerun again;
   run_agreed(control, [&] {
@@ -83,11 +84,13 @@ void rerun(const CommandLine& line, const Control& control, MPI_Comm world) {
     again = rerun_of(stored, line.subject, line.job);
   });
   const bool speaks = control.rank() == 0;
-  const auto progress =
+  stand_guard(again.job, control, guards);
+  const auto shown =
       make_progress(speaks ? resolve_progress(again.job.runtime.progress) : ProgressKind::none);
+  TellingListener progress(*shown);
   check_weights(stored, line.subject, again, control);
   Outcome outcome =
-      compute_job(again.job, std::move(again.inputs), line.text, control, world, *progress);
+      compute_job(again.job, std::move(again.inputs), line.text, control, world, progress);
   run_agreed(control, [&] {
     if (!speaks) return;
     if (!again.job.runtime.checkpoint.empty()) remove_progress(again.job.runtime.checkpoint);
@@ -98,8 +101,8 @@ void rerun(const CommandLine& line, const Control& control, MPI_Comm world) {
 
 }  // namespace
 
-void audit(const CommandLine& line, const Control& control, MPI_Comm world) {
-  if (line.rerun) return rerun(line, control, world);
+void audit(const CommandLine& line, const Control& control, MPI_Comm world, const Guards& guards) {
+  if (line.rerun) return rerun(line, control, world, guards);
   run_agreed(control, [&] {
     if (control.rank() != 0) return;  // the work of seconds
     if (line.verify) return verify_result(line, control);

@@ -3,12 +3,14 @@
 #include <mpi.h>
 
 #include "coordinator/command_line.hpp"
+#include "coordinator/supervision/guards.hpp"
 #include "sharding/control.hpp"
 
 namespace fp8cal {
 
 /// 'fp8cal audit': compares, verifies or reruns, and prints what is found. Throws AgreedError with
-/// exit code 4 where something is. Collective over `world`, whose ranks are those of `control`.
-void audit(const CommandLine& line, const Control& control, MPI_Comm world);
+/// exit code 4 where something is. guards: stand over a rerun. Collective over `world`, whose ranks
+/// are those of `control`.
+void audit(const CommandLine& line, const Control& control, MPI_Comm world, const Guards& guards);
 
 }  // namespace fp8cal

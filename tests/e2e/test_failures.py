@@ -1,7 +1,6 @@
 """What fails while a job runs: a rank that dies, a crash at any moment, numbers that overflow."""
 
 import os
-import pathlib
 import random
 import signal
 import subprocess
@@ -12,64 +11,9 @@ import h5py
 import numpy as np
 
 import harness
+from processes import Run, ranks_of
 
 SECONDS = 10  # from a failure to the end of every rank
-
-
-def parent_and_state(process):
-    """From /proc; None where the process is gone."""
-    try:
-        fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return int(fields[1]), fields[0]
-
-
-def is_running(process):
-    found = parent_and_state(process)
-    return found is not None and found[1] not in "ZX"
-
-
-def ranks_of(mpirun):
-    """{rank: process id} of what an mpirun started."""
-    ranks = {}
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        found = parent_and_state(folder.name)
-        if found is None or found[0] != mpirun:
-            continue
-        for entry in (folder / "environ").read_bytes().split(b"\0"):
-            if entry.startswith(b"OMPI_COMM_WORLD_RANK="):
-                ranks[int(entry.split(b"=")[1])] = int(folder.name)
-    return ranks
-
-
-class Run:
-    """A job that runs in the background; ended with the `with` block."""
-
-    def __init__(self, keys, ranks, log):
-        self.log = log
-        with open(log, "w") as stream:
-            self.process = subprocess.Popen(
-                harness.command_line(["run", *harness.options_of(keys)], ranks),
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-            )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            for process in [self.process.pid, *ranks_of(self.process.pid).values()]:
-                os.kill(process, signal.SIGKILL)
-            self.process.wait()
-
-    def wait_for(self, text, seconds=60):
-        """Until the run has printed `text`."""
-        end = time.monotonic() + seconds
-        while text not in self.log.read_text():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"no {text!r} in: {self.log.read_text()}")
-            time.sleep(0.02)
 
 
 class DeadRankTest(harness.RefusalTest):
@@ -93,15 +37,11 @@ class DeadRankTest(harness.RefusalTest):
             self.assertEqual(sorted(ranks), list(range(self.RANKS)))
             self.assertNotIn("calibrate", run.log.read_text())  # still at it
             os.kill(ranks[victim], signal.SIGKILL)
-            killed = time.monotonic()
             try:
                 code = run.process.wait(timeout=SECONDS)
             except subprocess.TimeoutExpired:
                 self.fail(f"mpirun still runs {SECONDS} s after rank {victim} died")
-            while any(map(is_running, ranks.values())) and time.monotonic() < killed + SECONDS:
-                time.sleep(0.05)
-            left = [rank for rank, process in ranks.items() if is_running(process)]
-            self.assertEqual(left, [], "ranks that outlive the job")
+            self.assertEqual(run.all_gone(ranks.values()), [], "ranks that outlive the job")
         self.assertNotEqual(code, 0)
         after = {file.name: file.read_bytes() for file in self.output.iterdir()}
         self.assertEqual(after.keys(), before.keys())

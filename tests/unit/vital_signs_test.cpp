@@ -9,11 +9,11 @@ namespace {
 
 TEST(VitalSigns, TellThePosition) {
   VitalSigns signs;
-  EXPECT_EQ(position_of(signs), "the start");
+  EXPECT_EQ(position_of(signs), "at the start");
   signs.stage.write("calibrate layers 0-3");
-  EXPECT_EQ(position_of(signs), "calibrate layers 0-3");
+  EXPECT_EQ(position_of(signs), "in calibrate layers 0-3");
   signs.layer = 2;
-  EXPECT_EQ(position_of(signs), "calibrate layers 0-3, layer 2");
+  EXPECT_EQ(position_of(signs), "in calibrate layers 0-3, layer 2");
 }
 
 TEST(VitalSigns, CutLongLines) {
@@ -22,6 +22,18 @@ TEST(VitalSigns, CutLongLines) {
   EXPECT_EQ(line.read(), std::string(255, 'a'));
   line.write("b");
   EXPECT_EQ(line.read(), "b");
+}
+
+TEST(VitalSigns, CountTheEndOfAWait) {
+  const std::uint64_t before = vital_signs().progress;
+  {
+    const Waiting outer;
+    const Waiting inner;
+    EXPECT_EQ(vital_signs().waiting, 2);
+    EXPECT_EQ(vital_signs().progress, before);
+  }
+  EXPECT_EQ(vital_signs().waiting, 0);
+  EXPECT_EQ(vital_signs().progress, before + 2);
 }
 
 TEST(VitalSigns, OutliveTheProcess) {
@@ -35,7 +47,7 @@ TEST(VitalSigns, OutliveTheProcess) {
     _exit(0);
   }
   ASSERT_EQ(waitpid(child, nullptr, 0), child);
-  EXPECT_EQ(position_of(vital_signs()), "evaluate bf16, layer 7");
+  EXPECT_EQ(position_of(vital_signs()), "in evaluate bf16, layer 7");
   EXPECT_EQ(vital_signs().progress, 2u);
   EXPECT_EQ(vital_signs().waiting, 1);
 }
