@@ -103,6 +103,8 @@ Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_li
     add_differences(job, result);
     outcome.failed_gates = failed_gates(job, result);
     if (!outcome.failed_gates.empty()) facts.warnings.push_back(outcome.failed_gates);
+    facts.progress_saves = keeper.saves();
+    facts.progress_seconds = keeper.saving_time().count();
     result.job = std::move(described);
     result.provenance = make_provenance(job, ready.plan, facts);
   });

@@ -68,6 +68,8 @@ Attributes make_provenance(const Job& job, const Plan& plan, const RunFacts& fac
           {"places", facts.places},
           {"warnings", facts.warnings},
           {"earlier_runs", facts.earlier_runs},
+          {"progress_saves", static_cast<std::int64_t>(facts.progress_saves)},
+          {"progress_seconds", facts.progress_seconds},
           {"gemm_check", facts.gemm_check},
           {"version", version_text()},
           {"compiler", __VERSION__},

@@ -27,6 +27,8 @@ struct RunFacts {
   std::vector<std::string> places;  ///< where_this_rank_runs, of every rank
   std::vector<std::string> warnings;
   std::vector<std::string> earlier_runs;  ///< describe_run of those that this one goes on from
+  std::size_t progress_saves = 0;         ///< of this run
+  double progress_seconds = 0;            ///< that rank 0 took for them
   std::string gemm_check;                 ///< what check_gemms says
   std::uint64_t peak_memory = 0;  ///< Backend::peak_memory_bytes of the rank that needed most
 };

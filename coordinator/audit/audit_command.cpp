@@ -71,8 +71,12 @@ void compare_results(const CommandLine& line, const StoredResult& a, const Store
                              : comparison_text(found, line.subject, other));
   if (!found.cause) return;
   std::fflush(stdout);
-  throw Error(ExitCode::audit_difference, fmt::format("{} and {} differ, first in {}", line.subject,
-                                                      other, text_of(*found.cause)));
+  std::string text =
+      fmt::format("{} and {} differ, first in {}", line.subject, other, text_of(*found.cause));
+  if (found.first_layer && found.first_layer->object != found.cause->object) {
+    text += fmt::format(", from {} on", found.first_layer->object);
+  }
+  throw Error(ExitCode::audit_difference, text);
 }
 
 /// Every rank reads the file: it holds the tokens that all of them need.

@@ -96,12 +96,12 @@ std::string comparison_json(const Comparison& comparison, const std::string& a,
       {"relation", comparison.relation},
       {"contents", json_of(comparison.contents)},
   };
-  if (comparison.cause) {
-    json["cause"] = json_of(comparison.cause_kind, *comparison.cause);
-    json["cause"]["kind"] = name_of(comparison.cause_kind).name;
-  } else {
-    json["cause"] = nullptr;
-  }
+  const auto add = [&json](const char* key, Kind kind, const std::optional<Difference>& one) {
+    json[key] = one ? json_of(kind, *one) : Json();
+    if (one) json[key]["kind"] = name_of(kind).name;
+  };
+  add("cause", comparison.cause_kind, comparison.cause);
+  add("first_layer", comparison.first_layer_kind, comparison.first_layer);
   json["kinds"] = Json::array();
   for (std::size_t k = 0; k < kKinds; ++k) {
     json["kinds"].push_back(json_of(static_cast<Kind>(k), comparison.kinds[k]));

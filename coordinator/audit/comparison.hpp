@@ -94,6 +94,9 @@ struct Comparison {
   /// The first difference that is not tolerated: what comes later may only follow from it.
   std::optional<Difference> cause;
   Kind cause_kind = Kind::job;
+  /// The first such difference in what a layer computes: from there on the runs part.
+  std::optional<Difference> first_layer;
+  Kind first_layer_kind = Kind::histograms;
   std::vector<RunDifference> runs;
 
   const KindSummary& of(Kind kind) const { return kinds[static_cast<std::size_t>(kind)]; }

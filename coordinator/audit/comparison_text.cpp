@@ -114,8 +114,13 @@ std::string headline(const Comparison& comparison, const std::string& a, const s
     case Verdict::different:
       break;
   }
-  return fmt::format("{} and {} differ\ncause      {}\n", a, b,
-                     difference_text(comparison.cause_kind, *comparison.cause));
+  std::string text = fmt::format("{} and {} differ\ncause      {}\n", a, b,
+                                 difference_text(comparison.cause_kind, *comparison.cause));
+  if (comparison.first_layer && comparison.first_layer->object != comparison.cause->object) {
+    text += fmt::format("from       {}\n",
+                        difference_text(comparison.first_layer_kind, *comparison.first_layer));
+  }
+  return text;
 }
 
 }  // namespace

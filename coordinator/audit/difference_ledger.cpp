@@ -18,6 +18,10 @@ double relative_distance(float a, float b) {
   return larger == 0 ? 0 : std::fabs(double{a} - double{b}) / larger;
 }
 
+bool is_of_a_layer(Kind kind) {
+  return kind == Kind::histograms || kind == Kind::amax || kind == Kind::channel_amax;
+}
+
 }  // namespace
 
 double bf16_steps(float a, float b) {
@@ -38,6 +42,10 @@ void DifferenceLedger::add(Kind kind, Difference difference, bool beyond) {
     if (!comparison_.cause) {
       comparison_.cause = difference;
       comparison_.cause_kind = kind;
+    }
+    if (!comparison_.first_layer && is_of_a_layer(kind)) {
+      comparison_.first_layer = difference;
+      comparison_.first_layer_kind = kind;
     }
   }
   if (!all.largest || difference.size > all.largest->size) all.largest = difference;

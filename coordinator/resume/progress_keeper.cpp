@@ -114,6 +114,7 @@ void ProgressKeeper::chunk_done() {
 }
 
 void ProgressKeeper::save(Vote vote) {
+  const SaveClock::Clock::time_point begin = SaveClock::Clock::now();
   std::string failure;
   try {
     if (worker_->chunks() > 1) {
@@ -126,7 +127,10 @@ void ProgressKeeper::save(Vote vote) {
   } catch (const Error& error) {
     failure = error.what();
   }
-  clock_->saved(SaveClock::Clock::now());
+  const SaveClock::Clock::time_point end = SaveClock::Clock::now();
+  clock_->saved(end);
+  saving_time_ += end - begin;
+  ++saves_;
   if (vote == kSave && !failure.empty()) {
     spdlog::warn("progress could not be saved, the job goes on: {}", failure);
   }

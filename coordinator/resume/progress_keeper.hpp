@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -52,6 +53,10 @@ class ProgressKeeper {
   /// To be called when all units are done. Collective.
   void close();
 
+  /// How often it has saved, and how long this rank was at it.
+  std::size_t saves() const { return saves_; }
+  std::chrono::duration<double> saving_time() const { return saving_time_; }
+
  private:
   enum class Stage { calibrate, evaluate };
   enum Vote { kGoOn, kSave, kStop };
@@ -85,6 +90,8 @@ class ProgressKeeper {
   std::size_t calibrated_units_ = 0;
   std::size_t evaluated_units_ = 0;
   std::size_t own_evaluated_ = 0;  ///< windows
+  std::size_t saves_ = 0;
+  std::chrono::duration<double> saving_time_{};
 };
 
 }  // namespace fp8cal

@@ -14,6 +14,8 @@
 #         checkpoint of the 8B shape: written by the job and by 'export' on the host, read back, and
 #                    loaded by transformers (with compressed-tensors, where it is installed)
 #         compare    what comparing with BF16 adds to the evaluation of the 8B shape
+#         resume     of the 8B shape: what saving progress costs; stopped, and gone on from there
+#         tolerances small-llama by cpu and by cuda: an audit with and without tolerances
 #         8b         the same for a synthetic model of the 8B shape, 16 sequences
 #         yardstick  the 8B shape through Hugging Face transformers
 #         speed      the 8B shape, 256 x 2048 tokens, on one GPU and on all of them
@@ -90,9 +92,9 @@ job() {
   echo "-- $ranks ranks, $*"
   timeout 400 "${mpi[@]}" -n "$ranks" "$programs/fp8cal" run \
     --model.path "$model" --calibration.dataset "$calibration" --evaluation.dataset "$evaluation" \
-    --runtime.backend cuda --runtime.progress "${progress:-none}" \
+    --runtime.backend "${backend:-cuda}" --runtime.progress "${progress:-none}" \
     --output.result "$scratch/result.h5" "$@" 2>&1 |
-    grep -E "tokens/s, .* s$|layers, .* s$|digest|^partition|fp8cal:|rror"
+    grep -E "tokens/s, .* s$|layers, .* s$|digest|^partition|going on|fp8cal:|rror"
 }
 
 # bench NAME RANKS MODEL [OPTION...]: prints the stages; everything goes to OUT/bench-NAME.txt.
@@ -246,6 +248,50 @@ make_70b() {
   progress=lines watch_memory job 4 "$scratch/70b" "$scratch/calibration.u32" \
     "$scratch/evaluation.u32" --scales.recipe fp8-static
   bench 70b 4 "$scratch/70b" --scales.recipe fp8-static --evaluation.windows 16
+}
+
+# What saving progress costs at the 8B shape, and that a run goes on from it in other partitions.
+resume() {
+  make_8b
+  local all=("$scratch/8b" "$scratch/calibration.u32" "$scratch/evaluation.u32")
+  local saved=(--runtime.checkpoint "$scratch/progress") gone_on=$gpus
+  job 1 "${all[@]}"
+  cp "$scratch/result.h5" "$out/8b-plain.h5"
+  for interval in 60 5; do
+    job 1 "${all[@]}" "${saved[@]}" --runtime.checkpoint_interval $interval
+    "$programs/fp8cal" audit "$out/8b-plain.h5" "$scratch/result.h5" --json >"$out/audit-$interval.json"
+    echo "== audit of the run that saved every $interval s: exit $?"
+    python3 - "$out/audit-$interval.json" <<'PYTHON'
+import json, sys
+runs = {one["key"]: one["b"] for one in json.load(open(sys.argv[1]))["runs"]}
+print("saves", runs.get("progress_saves"), "seconds", runs.get("progress_seconds"))
+PYTHON
+  done
+  for seconds in 6 12 18; do
+    timeout --preserve-status -s USR1 $seconds "$programs/fp8cal" run --model.path "$scratch/8b" \
+      --calibration.dataset "$scratch/calibration.u32" \
+      --evaluation.dataset "$scratch/evaluation.u32" --runtime.backend cuda \
+      --runtime.progress none --output.result "$scratch/stopped.h5" "${saved[@]}"
+    echo "== asked to stop after $seconds s: exit $?"
+    ls -l "$scratch/progress"
+    progress=lines job "$gone_on" "${all[@]}" "${saved[@]}"
+    gone_on=1
+  done
+}
+
+# What another backend changes: within the tolerances of docs/audit.md, and not nothing.
+tolerances() {
+  local all=("$models/small-llama" "$models/small-calibration.u32" "$models/small-evaluation.u32"
+    "${small_job[@]}")
+  job 1 "${all[@]}"
+  cp "$scratch/result.h5" "$out/small-cuda.h5"
+  backend=cpu job 1 "${all[@]}"
+  cp "$scratch/result.h5" "$out/small-cpu.h5"
+  "$programs/fp8cal" audit "$out/small-cpu.h5" "$out/small-cuda.h5" --tolerance-scale 2^-6 \
+    --tolerance-ppl 0.05
+  echo "== audit of cpu and cuda with tolerances: exit $?"
+  "$programs/fp8cal" audit "$out/small-cpu.h5" "$out/small-cuda.h5"
+  echo "== audit of cpu and cuda without: exit $?"
 }
 
 for stage in "$@"; do

@@ -108,6 +108,20 @@ TEST(Compare, TheCauseIsWhatComesFirstInTheFlow) {
   EXPECT_EQ(text_of(*found.cause), "/job attribute calibration.seed: 1234 | 5");
 }
 
+TEST(Compare, NamesTheFirstLayerBesideACauseThatIsNone) {
+  const StoredResult a = {consistent_result(), "digest"};
+  StoredResult b = {consistent_result(), "other"};
+  b.result.job["numerics"] = "cuda-1";
+  EXPECT_FALSE(compare(a, b, {}).first_layer);
+  b.result.activations.at("model.layers.0.self_attn.k").channel_amax[0] *= 2;
+  const Comparison found = compare(a, b, {});
+  EXPECT_EQ(found.cause->at, "attribute numerics");
+  ASSERT_TRUE(found.first_layer);
+  EXPECT_EQ(found.first_layer->object, "/activations/model.layers.0.self_attn.k/channel_amax");
+  EXPECT_THAT(comparison_text(found, "x", "y"), HasSubstr("from       /activations/model.layers.0"));
+  EXPECT_FALSE(compare(a, b, {.scale = 0.1}).first_layer);  // tolerated
+}
+
 TEST(Compare, NamesTheTokenWhoseLikelihoodChangedMost) {
   const Comparison found = edited([](Result& b) {
     b.perplexity["fp8-static"].nll[0] = 0.625f;

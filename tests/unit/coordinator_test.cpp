@@ -146,7 +146,11 @@ TEST(CommandLine, AuditTakesTwoResultsOrVerifiesOne) {
   };
   EXPECT_THAT(refused({}), HasSubstr("needs a result"));
   EXPECT_THAT(refused({"a"}), HasSubstr("two results to compare, or one and --verify"));
-  EXPECT_THAT(refused({"a", "b", "--verify"}), HasSubstr("found two and --verify"));
+  EXPECT_THAT(refused({"a", "b", "--verify"}), HasSubstr("found more than one of these"));
+  EXPECT_THAT(refused({"a", "--verify", "--rerun"}), HasSubstr("found more than one of these"));
+  EXPECT_THAT(refused({"a", "--verify", "--partition.mode", "auto"}), HasSubstr("--rerun"));
+  EXPECT_THAT(refused({"a", "--rerun", "--calibration.seed", "1"}), HasSubstr("unknown option"));
+  EXPECT_EQ(parse_command_line({"audit", "a", "--rerun", "--runtime.threads", "1"}).job.size(), 1u);
   EXPECT_THAT(refused({"a", "b", "c"}), HasSubstr("more than two arguments"));
   for (const char* value : {"-1", "2^", "2^x", "nan", "inf", "2^9999", "1e-3x", ""}) {
     EXPECT_THAT(refused({"a", "b", "--tolerance-ppl", value}), HasSubstr("--tolerance-ppl"));
