@@ -45,7 +45,7 @@ std::string rank_text(int rank, const std::string& place) {
 }
 
 std::chrono::duration<double> turn_of(int rank) {
-  return std::chrono::milliseconds(std::min(100 * rank, 2000));
+  return std::chrono::milliseconds(std::min(400 * rank, 4000));
 }
 
 void wait_for_turn(int rank, bool echo) {

@@ -16,7 +16,7 @@ from processes import HeldThread, Run, ranks_of, state_of, supervisors_of
 
 DEADLINE = 2  # runtime.deadline, seconds
 SLACK = 6     # from the deadline, or from a rank's death, to the end of the job
-STAGE = r"in (load|calibrate|evaluate) .+"
+STAGE = r"in (load|calibrate|merge|collect|evaluate) .+"
 
 
 class SupervisionTest(harness.RefusalTest):
