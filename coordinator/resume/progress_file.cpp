@@ -1,6 +1,7 @@
 #include "coordinator/resume/progress_file.hpp"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstring>
@@ -97,11 +98,15 @@ void remove_hidden_files(const std::filesystem::path& folder, const std::vector<
   remove_files(stale);
 }
 
-void remove_progress(const std::filesystem::path& folder) {
-  remove_files({progress_file(folder)});
-  remove_hidden_files(folder, {});
-  std::error_code ignored;
-  std::filesystem::remove(folder, ignored);  // only where it is empty
+void remove_progress(const std::filesystem::path& folder) noexcept {
+  try {
+    remove_files({progress_file(folder)});
+    remove_hidden_files(folder, {});
+    std::error_code ignored;
+    std::filesystem::remove(folder, ignored);  // only where it is empty
+  } catch (const std::exception& error) {
+    spdlog::warn("the job is done, but its progress could not be removed: {}", error.what());
+  }
 }
 
 }  // namespace fp8cal

@@ -28,7 +28,8 @@ std::string hidden_file_name(std::size_t layers, const std::string& pass, int sh
 /// Removes files of hidden states but for `kept`.
 void remove_hidden_files(const std::filesystem::path& folder, const std::vector<HiddenFile>& kept);
 
-/// Removes all that, and the folder where that leaves it empty.
-void remove_progress(const std::filesystem::path& folder);
+/// Removes all that, and the folder where that leaves it empty. What cannot be removed is warned
+/// of: the job is done.
+void remove_progress(const std::filesystem::path& folder) noexcept;
 
 }  // namespace fp8cal

@@ -24,6 +24,16 @@ std::string signal_name(int number) {
   return name == nullptr ? "a signal" : std::string("SIG") + name;
 }
 
+/// Why `step` failed; empty where it did not.
+std::string failure_of(const std::function<void()>& step) {
+  try {
+    step();
+    return "";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
 }  // namespace
 
 ProgressKeeper::ProgressKeeper(const Job& job, const Attributes& must_equal, const std::string& run,
@@ -115,26 +125,18 @@ void ProgressKeeper::chunk_done() {
 
 void ProgressKeeper::save(Vote vote) {
   const SaveClock::Clock::time_point begin = SaveClock::Clock::now();
-  std::string failure;
-  try {
-    if (worker_->chunks() > 1) {
-      failure = save_between_layers();
-    } else {
-      collect_statistics();
-      collect_scores();
-      if (control_.rank() == 0) write_progress(job_.runtime.checkpoint, now_);
-    }
-  } catch (const Error& error) {
-    failure = error.what();
-  }
+  const std::string failure = worker_->chunks() > 1 ? save_between_layers() : save_between_units();
   const SaveClock::Clock::time_point end = SaveClock::Clock::now();
   clock_->saved(end);
   saving_time_ += end - begin;
   ++saves_;
-  if (vote == kSave && !failure.empty()) {
+  if (vote == kStop) stop(failure);
+  if (!failure.empty()) {
     spdlog::warn("progress could not be saved, the job goes on: {}", failure);
   }
-  if (vote == kSave) return;
+}
+
+void ProgressKeeper::stop(const std::string& failure) {
   ballot_->close();
   run_agreed(control_, [&] {
     if (!failure.empty()) throw Error(ExitCode::failed, failure);
@@ -144,6 +146,13 @@ void ProgressKeeper::save(Vote vote) {
                                 signal_name(stop_requested_()),
                                 describe_progress(now_, ready_.inputs.config, ready_.plan.work),
                                 job_.runtime.checkpoint));
+}
+
+std::string ProgressKeeper::save_between_units() {
+  collect_statistics();
+  collect_scores();
+  if (control_.rank() != 0) return "";
+  return failure_of([&] { write_progress(job_.runtime.checkpoint, now_); });
 }
 
 /// Every rank of a stage has them: one sends them.
@@ -201,20 +210,20 @@ void ProgressKeeper::collect_scores() {
 
 std::string ProgressKeeper::save_between_layers() {
   const std::size_t layers = worker_->loaded_layers().end();
-  std::string failure, files;
-  try {
+  std::string files;
+  const std::string failure = failure_of([&] {
     for (const HiddenFile& file : write_own_hidden(layers)) files += pack_hidden_file(file);
-  } catch (const Error& error) {
-    failure = error.what();
-  }
+  });
   const std::vector<std::string> failures = control_.gather(failure);
   const std::vector<std::string> parts = control_.gather(files);
   if (control_.rank() != 0) return "";
-  for (const std::string& one : failures) {
-    if (failure.empty()) failure = one;
-  }
   const std::filesystem::path folder = job_.runtime.checkpoint;
-  if (failure.empty()) {
+  return failure_of([&] {
+    for (const std::string& one : failures) {
+      if (one.empty()) continue;
+      remove_hidden_files(folder, now_.hidden);
+      throw Error(ExitCode::failed, one);
+    }
     SavedProgress next = now_;
     next.layers_done = layers;
     next.hidden.clear();
@@ -223,9 +232,8 @@ std::string ProgressKeeper::save_between_layers() {
     }
     write_progress(folder, next);
     now_ = std::move(next);
-  }
-  remove_hidden_files(folder, now_.hidden);  // those of before, or of what has failed
-  return failure;
+    remove_hidden_files(folder, now_.hidden);  // those of before
+  });
 }
 
 std::vector<HiddenFile> ProgressKeeper::write_own_hidden(std::size_t layers) const {

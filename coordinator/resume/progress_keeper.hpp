@@ -63,11 +63,13 @@ class ProgressKeeper {
 
   Vote own_vote(bool wants_save) const;
   void save(Vote vote);
+  [[noreturn]] void stop(const std::string& failure);
+  /// Return why it failed, on rank 0.
+  std::string save_between_units();
+  std::string save_between_layers();
   /// Bring to rank 0 what is done, as now_.
   void collect_statistics();
   void collect_scores();
-  /// The same with hidden states, which each rank writes. Returns why it failed, on rank 0.
-  std::string save_between_layers();
   std::vector<HiddenFile> write_own_hidden(std::size_t layers) const;
   std::vector<LayerStatistics> merged_here() const;
   void take_layers(const std::vector<LayerStatistics>& own);
