@@ -33,6 +33,7 @@ struct VitalSigns {
   std::atomic<std::uint64_t> progress{0};  ///< counts whatever got done
   std::atomic<int> waiting{0};             ///< above 0: for other ranks, or for the device
   std::atomic<bool> monitored{false};      ///< a Monitor watches over its progress
+  std::atomic<bool> has_peers{false};      ///< whose Monitors miss it where its own is stopped too
   std::atomic<double> deadline{120};  ///< seconds without progress that are too many; until the job
                                       ///< is read, its default
 };

@@ -18,6 +18,7 @@ void stand_guard(const Job& job, const Control& control, const Guards& guards) {
   if (!together && control.size() > 1 && control.rank() == 0) {
     spdlog::warn("this MPI has no MPI_THREAD_MULTIPLE: ranks watch themselves, not one another");
   }
+  vital_signs().has_peers = together;
   guards.monitor.emplace(together
                              ? make_common_watch(MPI_COMM_WORLD, limits.deadline)
                              : make_lone_watch(control.rank(), control.size() > 1, limits.deadline),

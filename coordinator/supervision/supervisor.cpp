@@ -93,11 +93,13 @@ class Supervisor {
     }
   }
 
-  /// Before a Monitor watches, and after: a rank that is stopped then would never be missed.
+  /// Before a Monitor watches, and after: a rank that is stopped then would never be missed. Nor
+  /// would one that is alone, whose Monitor is stopped with it.
   void expect_progress(double seconds) {
     const VitalSigns& signs = vital_signs();
     const std::uint64_t progress = signs.progress;
-    idle_ = signs.monitored || progress != progress_ ? 0 : idle_ + seconds;
+    const bool is_watched = signs.monitored && (signs.has_peers || !stopped_);
+    idle_ = is_watched || progress != progress_ ? 0 : idle_ + seconds;
     progress_ = progress;
     // Ranks that wait for one that is stopped let its supervisor speak first.
     const double patience = stopped_ ? 0 : kEchoDelay.count() + turn_of(rank_number()).count();
