@@ -1,7 +1,6 @@
 """What the tests of `fp8cal audit` share."""
 
 import json
-import os
 import pathlib
 import shutil
 import tempfile
@@ -9,10 +8,8 @@ import tempfile
 import numpy as np
 
 import harness
+from harness import ALONE
 from content_digest import content_digest
-
-# One process needs no network; looking for one takes Open MPI longer than an audit takes.
-ALONE = os.environ | {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self"}
 
 
 def audit(*arguments):

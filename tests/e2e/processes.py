@@ -91,14 +91,15 @@ class HeldThread:
 
 
 class Run:
-    """A job that runs in the background; killed with the `with` block."""
+    """A job that runs in the background; killed with the `with` block. log: what it says on standard
+    error."""
 
     def __init__(self, keys, ranks, log, **keywords):
         self.log = pathlib.Path(log)
         with open(log, "w") as stream:
             self.process = subprocess.Popen(
                 harness.command_line(["run", *harness.options_of(keys)], ranks),
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, **keywords,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stream, **keywords,
             )
 
     def __enter__(self):

@@ -21,6 +21,7 @@
 #         speed      the 8B shape, 256 x 2048 tokens, on one GPU and on all of them
 #         wide       8 layers of the 70B shape by tensor, against one GPU
 #         70b        one digest for the 70B shape by tensor, sequences and streamed through one GPU
+#         faults     tests/e2e/test_faults.py on up to 4 GPUs; needs PROGRAMS/faulty_io.so
 #         70b-whole  the 70B shape on 4 GPUs: 256 x 2048 tokens calibrated, 141 x 2048 evaluated
 set -uo pipefail
 programs=$1 models=$2 out=$3
@@ -293,6 +294,15 @@ tolerances() {
   "$programs/fp8cal" audit "$out/small-cpu.h5" "$out/small-cuda.h5"
   [ $? -eq 4 ]
   echo "== audit of cpu and cuda without finds a difference: exit $?"
+}
+
+faults() {
+  FP8CAL_PROGRAM=$programs/fp8cal FP8CAL_FAULTY_IO=$programs/faulty_io.so FP8CAL_DATA=$models \
+    FP8CAL_FAULT_RANKS=$((gpus < 4 ? gpus : 4)) FP8CAL_FAULT_STREAMED=1100MiB FP8CAL_FAULT_RUNS=60 \
+    FP8CAL_FAULT_KEYS="--runtime.backend cuda --runtime.deadline 10 \
+      --model.path $models/small-llama --calibration.dataset $models/small-calibration.u32 \
+      --evaluation.dataset $models/small-evaluation.u32" \
+    TMPDIR=$scratch timeout 1200 python3 -B "$(dirname "$0")/../e2e/test_faults.py" 2>&1
 }
 
 for stage in "$@"; do
