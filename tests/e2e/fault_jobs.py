@@ -60,7 +60,7 @@ def job_keys(folder):
     keys = harness.small_job(
         folder / "result.h5", calibration__samples=28, calibration__sequence_length=256,
         evaluation__sequence_length=64, evaluation__windows=32, runtime__threads=1,
-        runtime__microbatch=1, runtime__progress="lines", runtime__deadline=2,
+        runtime__microbatch=1, runtime__progress="lines", runtime__deadline=5,
         runtime__checkpoint=folder / "progress", runtime__checkpoint_interval=0,
         output__checkpoint=folder / "fp8")
     words = shlex.split(os.environ.get("FP8CAL_FAULT_KEYS", ""))

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 
 SLACK = 8  # seconds from a fault, or from the deadline, to the end of a job
 RANK = r"^fp8cal: rank {}( \({}.*?\))?: "
@@ -85,6 +86,7 @@ class Terminate(Fault):
     def strike(self, run):
         self.struck = run.stage()
         self.saves = self.struck in ("load", "calibrate", "merge") and run.saves_later()
+        self.sent = time.monotonic()
         for process in self.targets(run):
             try:
                 os.kill(process, self.NUMBER)
@@ -112,9 +114,15 @@ class Warn(Terminate):
 
     name = "SIGUSR1 to mpirun"
     NUMBER = signal.SIGUSR1
+    ON_THE_WAY = 3  # seconds that mpirun may take to pass it on
 
     def targets(self, run):
         return [run.process.pid]
+
+    def check(self, test, run, code):
+        if code == 0 and time.monotonic() - self.sent < self.ON_THE_WAY:
+            return None  # it came too late
+        return super().check(test, run, code)
 
 
 class Truncate(Kill):

@@ -175,7 +175,8 @@ class FaultTest(harness.TempFolderTest):
         shape = dice.choice([one for one in others if one != before] or others)
         if (folder / "fp8" / "config.json").exists():
             shutil.rmtree(folder / "fp8")  # a whole checkpoint is not replaced
-        with Run(job_keys(folder) | shape.keys, shape.ranks, folder / "log") as run:
+        keys = job_keys(folder) | shape.keys | {"runtime.deadline": 60}  # on a busy machine, too
+        with Run(keys, shape.ranks, folder / "log") as run:
             try:
                 code = run.process.wait(timeout=60)
             except subprocess.TimeoutExpired:

@@ -14,7 +14,7 @@ import numpy as np
 import harness
 from processes import HeldThread, Run, ranks_of, state_of, supervisors_of
 
-DEADLINE = 2  # runtime.deadline, seconds
+DEADLINE = 3  # runtime.deadline, seconds
 SLACK = 6     # from the deadline, or from a rank's death, to the end of the job
 STAGE = r"in [a-z].+"  # as last heard of, which may be a moment ago
 
