@@ -41,10 +41,10 @@ void collect_layers(const ShardWorker& worker, const std::vector<LayerStatistics
 void collect_perplexity(const ShardWorker& worker, const std::vector<std::string>& variants,
                         const Ranges& windows, const SavedProgress& before, const Control& control,
                         Result& result) {
-  Perplexity perplexity;
-  perplexity.windows = result.evaluation.windows();
-  perplexity.predictions = result.evaluation.sequence_length - 1;
   for (const std::string& variant : variants) {
+    Perplexity perplexity;
+    perplexity.windows = result.evaluation.windows();
+    perplexity.predictions = result.evaluation.sequence_length - 1;
     VariantScores all;
     if (before.scores.contains(variant)) {
       place_scores(all, perplexity.windows, before.evaluated, before.scores.at(variant),
@@ -55,7 +55,7 @@ void collect_perplexity(const ShardWorker& worker, const std::vector<std::string
     perplexity.nll = std::move(all.nll);
     perplexity.kl = std::move(all.kl);
     perplexity.same_top = std::move(all.same_top);
-    result.perplexity[variant] = perplexity;
+    result.perplexity[variant] = std::move(perplexity);
   }
 }
 

@@ -59,7 +59,11 @@ std::size_t ProgressKeeper::units_a_pass() const { return enabled_ ? kUnitsAPass
 
 void ProgressKeeper::check_weights(const ShardWorker& worker) {
   if (!enabled_) return;
-  const std::vector<std::string> parts = control_.gather(pack_leaves(worker.leaves()));
+  WeightLeaves fresh;  // a chunk of layers adds to those before
+  for (const auto& [tensor, own] : worker.leaves()) {
+    if (checked_.insert(tensor).second) fresh.emplace(tensor, own);
+  }
+  const std::vector<std::string> parts = control_.gather(pack_leaves(fresh));
   run_agreed(control_, [&] {
     WeightLeaves leaves;
     for (const std::string& part : parts) unpack_leaves(part, leaves);

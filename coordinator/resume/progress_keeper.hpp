@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -84,6 +85,8 @@ class ProgressKeeper {
   std::optional<Ballot> ballot_;
   std::optional<SaveClock> clock_;
   SavedProgress now_;  ///< on rank 0: what was saved last
+
+  std::set<std::string> checked_;  ///< tensors
 
   Stage stage_ = Stage::calibrate;
   ShardWorker* worker_ = nullptr;
