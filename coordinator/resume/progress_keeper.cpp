@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <csignal>
 #include <cstring>
 
 #include "coordinator/resume/progress_file.hpp"
@@ -19,10 +20,9 @@ namespace {
 // part worth mentioning, and more of them would be lost to a crash.
 constexpr std::size_t kUnitsAPass = 4;
 
-std::string signal_name(int number) {
-  const char* name = number == 0 ? nullptr : ::sigabbrev_np(number);
-  return name == nullptr ? "a signal" : std::string("SIG") + name;
-}
+constexpr int kGoOn = 0;
+constexpr int kSave = 1;
+static_assert(SIGUSR1 > kSave && SIGTERM > SIGUSR1, "votes are signal numbers");
 
 /// Why `step` failed; empty where it did not.
 std::string failure_of(const std::function<void()>& step) {
@@ -97,8 +97,8 @@ void ProgressKeeper::pass_done(const Units& pass) {
   for (const Unit& unit : pass.own) own_evaluated_ += unit.sequences.count;
 }
 
-ProgressKeeper::Vote ProgressKeeper::own_vote(bool wants_save) const {
-  if (stop_requested_() != 0) return kStop;
+int ProgressKeeper::own_vote(bool wants_save) const {
+  if (const int signal = stop_requested_(); signal != 0) return signal;
   return control_.rank() == 0 && wants_save ? kSave : kGoOn;
 }
 
@@ -106,8 +106,7 @@ void ProgressKeeper::unit_done() {
   // Between chunks of layers, units overwrite the hidden states that they began with.
   if (!enabled_ || worker_->chunks() > 1) return;
   if (stage_ == Stage::calibrate) ++calibrated_units_;
-  const Vote vote =
-      static_cast<Vote>(ballot_->cast(own_vote(clock_->unit_done(SaveClock::Clock::now()))));
+  const int vote = ballot_->cast(own_vote(clock_->unit_done(SaveClock::Clock::now())));
   if (vote != kGoOn) save(vote);
 }
 
@@ -123,31 +122,31 @@ void ProgressKeeper::chunk_done() {
   if (is_last || layers <= before_.layers_done) return;
   take_layers(merged_here());
   const bool is_due = clock_->is_due(SaveClock::Clock::now());
-  const auto vote = static_cast<Vote>(control_.max(own_vote(is_due)));
+  const auto vote = static_cast<int>(control_.max(own_vote(is_due)));
   if (vote != kGoOn) save(vote);
 }
 
-void ProgressKeeper::save(Vote vote) {
+void ProgressKeeper::save(int vote) {
   const SaveClock::Clock::time_point begin = SaveClock::Clock::now();
   const std::string failure = worker_->chunks() > 1 ? save_between_layers() : save_between_units();
   const SaveClock::Clock::time_point end = SaveClock::Clock::now();
   clock_->saved(end);
   saving_time_ += end - begin;
   ++saves_;
-  if (vote == kStop) stop(failure);
+  if (vote > kSave) stop(vote, failure);
   if (!failure.empty()) {
     spdlog::warn("progress could not be saved, the job goes on: {}", failure);
   }
 }
 
-void ProgressKeeper::stop(const std::string& failure) {
+void ProgressKeeper::stop(int signal, const std::string& failure) {
   ballot_->close();
   run_agreed(control_, [&] {
     if (!failure.empty()) throw Error(ExitCode::failed, failure);
   });
   throw AgreedError(ExitCode::progress_saved,
-                    fmt::format("stopped by {}, run the same job again to go on: {} saved in {}",
-                                signal_name(stop_requested_()),
+                    fmt::format("stopped by SIG{}, run the same job again to go on: {} saved in {}",
+                                ::sigabbrev_np(signal),
                                 describe_progress(now_, ready_.inputs.config, ready_.plan.work),
                                 job_.runtime.checkpoint));
 }

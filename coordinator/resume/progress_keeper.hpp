@@ -60,11 +60,10 @@ class ProgressKeeper {
 
  private:
   enum class Stage { calibrate, evaluate };
-  enum Vote { kGoOn, kSave, kStop };
-
-  Vote own_vote(bool wants_save) const;
-  void save(Vote vote);
-  [[noreturn]] void stop(const std::string& failure);
+  /// 0: go on; 1: save; larger: save and stop, as the signal of this number asks.
+  int own_vote(bool wants_save) const;
+  void save(int vote);
+  [[noreturn]] void stop(int signal, const std::string& failure);
   /// Return why it failed, on rank 0.
   std::string save_between_units();
   std::string save_between_layers();

@@ -296,11 +296,17 @@ tolerances() {
   echo "== audit of cpu and cuda without finds a difference: exit $?"
 }
 
+# A job that calibrates for some seconds, of so many sequences that it warns: the tests wait for that.
 faults() {
+  local tokens=$scratch/many.u32
+  python3 -c "import numpy as np; np.random.default_rng(1).integers(0, 1000, 520 * 128)\
+    .astype('<u4').tofile('$tokens')"
   FP8CAL_PROGRAM=$programs/fp8cal FP8CAL_FAULTY_IO=$programs/faulty_io.so FP8CAL_DATA=$models \
-    FP8CAL_FAULT_RANKS=$((gpus < 4 ? gpus : 4)) FP8CAL_FAULT_STREAMED=1100MiB FP8CAL_FAULT_RUNS=60 \
+    FP8CAL_FAULT_RANKS=$((gpus < 4 ? gpus : 4)) FP8CAL_FAULT_STREAMED=1100MiB \
+    FP8CAL_FAULT_RUNS="${FP8CAL_FAULT_RUNS:-60}" \
     FP8CAL_FAULT_KEYS="--runtime.backend cuda --runtime.deadline 10 \
-      --model.path $models/small-llama --calibration.dataset $models/small-calibration.u32 \
+      --model.path $models/small-llama --calibration.dataset $tokens \
+      --calibration.samples 520 --calibration.sequence_length 128 \
       --evaluation.dataset $models/small-evaluation.u32" \
     TMPDIR=$scratch timeout 1200 python3 -B "$(dirname "$0")/../e2e/test_faults.py" 2>&1
 }
