@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing of the packages that fp8cal builds, runs and is tested with, on Debian 12
-# or Ubuntu 24.04, as root or through sudo. Quick and silent where nothing is missing.
+# or Ubuntu 24.04, as root or through sudo. Quick and silent where nothing is missing. Arguments are
+# further packages.
 set -euo pipefail
 
 packages=(
@@ -8,6 +9,7 @@ packages=(
   libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-options-dev libspdlog-dev libfmt-dev
   nlohmann-json3-dev libpcre2-dev libssl-dev
   libgtest-dev libgmock-dev libbenchmark-dev libopenblas-dev python3 python3-h5py python3-numpy
+  "$@"
 )
 
 missing=()

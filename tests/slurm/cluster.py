@@ -1,0 +1,158 @@
+"""A Slurm cluster on this machine (slurm/testing/cluster.sh), and jobs on it."""
+
+import atexit
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import harness  # noqa: E402  (from the folder above)
+
+SCRIPT = harness.SOURCE / "slurm" / "testing" / "cluster.sh"
+NODE_CORES, NODE_GPUS, NODE_MEGABYTES = 4, 2, 4000  # of cluster.sh
+
+_folder = None
+
+
+def control(*arguments):
+    return subprocess.run([SCRIPT, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=120, stdin=subprocess.DEVNULL)
+
+
+def start():
+    """Once, for all tests of a program. Ends it as skipped where Slurm cannot start, as failed where
+    FP8CAL_REQUIRE_SLURM=1."""
+    global _folder
+    _folder = pathlib.Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
+    atexit.register(stop)
+    started = control("start", _folder)
+    if started.returncode != 0:
+        reason = started.stderr.strip() or "cluster.sh failed"
+        if os.environ.get("FP8CAL_REQUIRE_SLURM") == "1":
+            sys.exit(f"failed: FP8CAL_REQUIRE_SLURM=1 and {reason}")
+        print(f"skipped: {reason}")
+        sys.exit(harness.SKIPPED)
+    os.environ["SLURM_CONF"] = started.stdout.strip()
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    # Ranks of one machine need no network between them, and more ranks than cores are fine.
+    os.environ |= {"OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_btl": "self,vader,tcp",
+                   "OMPI_MCA_btl_tcp_if_include": "lo", "OMPI_MCA_oob_tcp_if_include": "lo",
+                   "OMPI_MCA_mpi_yield_when_idle": "1"}
+    if os.geteuid() == 0:
+        os.environ |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+
+def stop():
+    if _folder is not None:
+        control("stop", _folder)
+        shutil.rmtree(_folder, ignore_errors=True)
+
+
+def stop_node(node):
+    assert control("stop-node", _folder, node).returncode == 0
+
+
+def start_node(node):
+    assert control("start-node", _folder, node).returncode == 0
+
+
+def ask(*command):
+    """What a command of Slurm says on standard output."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, (command, done.stderr)
+    return done.stdout.strip()
+
+
+def field(job, name):
+    """Of the queue, as `squeue -O` names it."""
+    return ask("squeue", "-h", "-t", "all", "-j", str(job), "-O", f"{name}:200").split("\n")[0].strip()
+
+
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED")
+
+
+def wait_for(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"after {seconds} s not {what}: {ask('squeue', '-t', 'all', '-l')}")
+        time.sleep(0.2)
+    return found
+
+
+def wait_for_state(job, states, seconds=90):
+    states = (states,) if isinstance(states, str) else states
+    return wait_for(lambda: (state := field(job, "State")) in states and state, seconds,
+                    f"{job} {' or '.join(states)}")
+
+
+class SlurmTest(harness.TempFolderTest):
+    """Jobs lie in a folder of their own, whose name holds what shells dislike."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.cancel_all)
+        self.result = self.folder / "result.h5"
+        self.run_folder = self.folder / "result.h5.slurm"
+
+    @staticmethod
+    def cancel_all():
+        subprocess.run(["scancel", "--user", str(os.getuid())], timeout=30, check=False)
+        wait_for(lambda: not ask("squeue", "-h"), 60, "an empty queue")
+
+    def job_file(self, name="job.ini", **changes):
+        """A small job; changes: other values of its keys, as harness.small_job takes them."""
+        keys = harness.small_job(self.result, **{
+            "runtime__device_memory": "512MiB", "runtime__threads": 1,
+            "runtime__progress": "lines"} | changes)
+        sections = {}
+        for key, value in keys.items():
+            section, _, rest = key.partition(".")
+            sections.setdefault(section, []).append(f"{rest} = {value}\n")
+        file = self.folder / name
+        file.write_text("".join(f"[{section}]\n{''.join(lines)}"
+                                for section, lines in sections.items()))
+        return file
+
+    def long_job(self, **changes):
+        """Of many seconds, which saves its progress often."""
+        return self.job_file(**{
+            "calibration__samples": 900, "calibration__sequence_length": 64,
+            "runtime__microbatch": 1, "runtime__checkpoint_interval": 1} | changes)
+
+    def submit(self, *arguments, code=0):
+        done = harness.run(["submit", *map(str, arguments)], env=os.environ)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def submitted(self, *arguments):
+        """The job's number."""
+        return int(re.search(r"^submitted job (\d+)", self.submit(*arguments).stdout)[1])
+
+    def output(self):
+        """All that jobs said on standard error."""
+        return "".join(one.read_text() for one in sorted(self.run_folder.glob("slurm-*.err")))
+
+    def finish(self, job, state="COMPLETED", seconds=120):
+        ended = wait_for_state(job, ENDED, seconds)
+        self.assertEqual(ended, state, self.output())
+
+    def digest(self, result=None):
+        done = harness.run(["audit", str(result or self.result), "--verify"], env=harness.ALONE)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return re.search(r"^digest +(\w{64})$", done.stdout, re.MULTILINE)[1]
+
+    def digest_without_slurm(self, file, *options):
+        """Of the same job, run here."""
+        alone = self.folder / "alone.h5"
+        done = harness.run(["run", str(file), "--output.result", str(alone), *options])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return self.digest(alone)
+
+    def restarts(self, job):
+        return int(field(job, "RestartCnt"))
