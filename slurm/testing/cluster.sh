@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # A Slurm cluster for tests on this machine alone, of Debian's slurm-wlm and munge:
-#   cluster.sh start FOLDER      2 nodes n1 and n2 of 4 cores, 4000 MB and 2 GPUs each (as far as Slurm
-#                                knows), on loopback ports; prints the path for SLURM_CONF
-#   cluster.sh stop FOLDER       ends all of it
-#   cluster.sh stop-node FOLDER NODE    kills a node's daemon as by a crash; what it runs goes on
-#   cluster.sh start-node FOLDER NODE
+#   cluster.sh start FOLDER             3 nodes, n1 to n3, of 4 cores, 4000 MB and 2 GPUs each (as far as
+#                                       Slurm knows), on loopback ports; prints the path for SLURM_CONF
+#   cluster.sh stop FOLDER              ends all of it
+#   cluster.sh kill-daemon FOLDER NODE  kills a node's slurmd; what it runs goes on
+#   cluster.sh crash FOLDER NODE        kills all that runs on a node
+#   cluster.sh start-node FOLDER NODE   after either
 # Configuration, keys, spools, logs and sockets lie in FOLDER, whose path must hold no blanks and be
 # short (a socket's path has 107 characters at most); nothing outside of it is touched.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 command=$1
 folder=$(realpath -m "$2")
-nodes=(n1 n2)
+nodes=(n1 n2 n3)
 export SLURM_CONF=$folder/slurm.conf
 
 fail() {
@@ -92,6 +93,19 @@ start_munge() {
 
 start_node() { slurmd -N "$1" -f "$SLURM_CONF" || fail "slurmd of $1 does not start"; }
 
+# What a node runs: its daemon, and the processes of jobs with their slurmstepd.
+crash() {
+  local node=$1 process parent
+  end "slurmd-$node" KILL
+  grep -lsz "^SLURMD_NODENAME=$node\$" /proc/[0-9]*/environ | cut -d/ -f3 |
+    while read -r process; do
+      grep -qsz "^SLURM_CONF=$SLURM_CONF\$" "/proc/$process/environ" || continue
+      parent=$(awk '/^PPid:/ {print $2}' "/proc/$process/status" 2>/dev/null) || continue
+      [[ $(cat "/proc/$parent/comm" 2>/dev/null) != slurmstepd ]] || kill -s KILL "$parent" || true
+      kill -s KILL "$process" 2>/dev/null || true
+    done
+}
+
 # A daemon's process, from its file.
 process_of() { cat "$folder/$1.pid" 2>/dev/null; }
 
@@ -144,7 +158,8 @@ stop() {
 case $command in
   start) start ;;
   stop) stop ;;
-  stop-node) end "slurmd-$3" KILL ;;
+  kill-daemon) end "slurmd-$3" KILL ;;
+  crash) crash "$3" ;;
   start-node) start_node "$3" ;;
-  *) fail "'$command': expected start, stop, stop-node or start-node" ;;
+  *) fail "'$command': expected start, stop, kill-daemon, crash or start-node" ;;
 esac
