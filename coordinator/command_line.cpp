@@ -11,6 +11,7 @@
 
 #include "coordinator/audit/rerun.hpp"
 #include "jobs/error.hpp"
+#include "jobs/job_keys.hpp"
 
 namespace fp8cal {
 namespace {
@@ -20,7 +21,7 @@ constexpr int kMaxRanks = 65536;
 
 const std::vector<std::string>& commands() {
   static const std::vector<std::string> all = {"run",   "plan",  "scales", "export", "audit",
-                                               "bench", "synth", "help",   "version"};
+                                               "bench", "synth", "submit", "help",   "version"};
   return all;
 }
 
@@ -50,15 +51,7 @@ double parse_tolerance(const std::string& option, const std::string& text) {
 }
 
 bool takes_job(const std::string& command) {
-  return command == "run" || command == "plan" || command == "bench";
-}
-
-[[noreturn]] void refuse_option(const CommandLine& line, const std::string& key) {
-  const std::string expected =
-      takes_job(line.command)
-          ? fmt::format("a key of 'fp8cal help job', perhaps '--{}'", nearest_job_key(key))
-          : "one of 'fp8cal help'";
-  throw InputError(kWhere, "unknown option", expected, "'--" + key + "'");
+  return command == "run" || command == "plan" || command == "bench" || command == "submit";
 }
 
 /// As a job key's list: names between commas, each once.
@@ -114,6 +107,28 @@ constexpr Option kOptions[] = {
      [](CommandLine& line, const std::string& value) {
        line.tolerance_ppl = parse_tolerance("--tolerance-ppl", value);
      }},
+    {"submit", "nodes",
+     [](CommandLine& line, const std::string& value) {
+       line.submit.nodes = parse_number("--nodes", value, 1, kMaxRanks);
+     }},
+    {"submit", "gpus-per-node",
+     [](CommandLine& line, const std::string& value) {
+       line.submit.gpus_per_node = parse_number("--gpus-per-node", value, 1, 1024);
+     }},
+    {"submit", "partition",
+     [](CommandLine& line, const std::string& value) { line.submit.partition = value; }},
+    {"submit", "account",
+     [](CommandLine& line, const std::string& value) { line.submit.account = value; }},
+    {"submit", "time",
+     [](CommandLine& line, const std::string& value) { line.submit.time = value; }},
+    {"submit", "array",
+     [](CommandLine& line, const std::string& value) { line.submit.array.push_back(value); }},
+    {"submit", "after",
+     [](CommandLine& line, const std::string& value) { line.submit.after = value; }},
+    {"submit", "template",
+     [](CommandLine& line, const std::string& value) { line.submit.template_file = value; }},
+    {"submit", "site",
+     [](CommandLine& line, const std::string& value) { line.submit.site_file = value; }},
     {"export", "recipe", [](CommandLine& line, const std::string& value) { line.recipe = value; }},
 };
 
@@ -121,14 +136,40 @@ constexpr Option kOptions[] = {
 struct Flag {
   const char* command;
   const char* name;
-  bool CommandLine::*set;
+  bool& (*of)(CommandLine& line);
 };
 
-constexpr Flag kFlags[] = {{"bench", "json", &CommandLine::json},
-                           {"audit", "json", &CommandLine::json},
-                           {"audit", "verify", &CommandLine::verify},
-                           {"audit", "rerun", &CommandLine::rerun},
-                           {"export", "force", &CommandLine::force}};
+constexpr Flag kFlags[] = {
+    {"bench", "json", [](CommandLine& line) -> bool& { return line.json; }},
+    {"audit", "json", [](CommandLine& line) -> bool& { return line.json; }},
+    {"audit", "verify", [](CommandLine& line) -> bool& { return line.verify; }},
+    {"audit", "rerun", [](CommandLine& line) -> bool& { return line.rerun; }},
+    {"export", "force", [](CommandLine& line) -> bool& { return line.force; }},
+    {"submit", "dry-run", [](CommandLine& line) -> bool& { return line.submit.dry_run; }}};
+
+/// What the command takes after "--".
+std::vector<std::string> option_names(const CommandLine& line) {
+  std::vector<std::string> names;
+  for (const Option& option : kOptions) {
+    if (line.command == option.command) names.emplace_back(option.name);
+  }
+  for (const Flag& flag : kFlags) {
+    if (line.command == flag.command) names.emplace_back(flag.name);
+  }
+  if (!takes_job(line.command)) return names;
+  for (const JobKey& key : job_keys()) names.push_back(key.name);
+  return names;
+}
+
+[[noreturn]] void refuse_option(const CommandLine& line, const std::string& key) {
+  std::string expected = "one of 'fp8cal help'";
+  if (const std::vector<std::string> names = option_names(line); !names.empty()) {
+    const std::string name = nearest(key.substr(0, 256), names);
+    if (is_job_key(name)) expected = "a key of 'fp8cal help job'";
+    expected += fmt::format(", perhaps '--{}'", name);
+  }
+  throw InputError(kWhere, "unknown option", expected, "'--" + key + "'");
+}
 
 void store_option(CommandLine& line, const std::string& key, const std::string& value) {
   for (const Option& option : kOptions) {
@@ -143,7 +184,7 @@ void store_option(CommandLine& line, const std::string& key, const std::string& 
 bool store_flag(CommandLine& line, const std::string& argument) {
   for (const Flag& flag : kFlags) {
     if (line.command != flag.command || argument != std::string("--") + flag.name) continue;
-    line.*flag.set = true;
+    flag.of(line) = true;
     return true;
   }
   return false;
@@ -189,6 +230,7 @@ void check_complete(const CommandLine& line) {
   need("export", line.subject, "a result", "a result file of 'fp8cal run' or 'fp8cal scales'");
   need("export", line.model, "the model", "--model FOLDER, which the result was made from");
   need("export", line.out, "a folder to write", "--out FOLDER");
+  need("submit", line.subject, "a job", "a job file, not after the words of --array");
   need("audit", line.subject, "a result", "one to verify, or two to compare");
   check_audit(line);
 }
@@ -225,6 +267,16 @@ constexpr const char* kOverview =
   fp8cal synth --config CONFIG.json [--seed N] FOLDER
                                                a random checkpoint of that shape with a few planted
                                                outlier channels, for trying a cluster without weights
+  fp8cal submit JOB [--nodes N] [--gpus-per-node G] [--partition P] [--account A] [--time T]
+                    [--array KEY=V,... [KEY=V,...]] [--after ID] [--site FILE] [--template FILE]
+                    [--dry-run] [--key value ...]
+                                               check the job against model and cluster, and let Slurm
+                                               run it on N x G ranks. --array: a task for each
+                                               combination of values, and one table of all ('+' joins
+                                               a value that is a list). --after: when that job has
+                                               succeeded. --site: the cluster's settings, else those
+                                               of the file that FP8CAL_SITE names. --dry-run: print
+                                               the batch script, submit nothing
   fp8cal help job                              every key of a job file
   fp8cal version
 
@@ -285,6 +337,11 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     } else if (i + 1 < arguments.size()) {
       store_option(line, argument.substr(2), arguments[i + 1]);
       ++i;
+      // Each word of a sweep is a key with its values.
+      const bool sweeps = line.command == "submit" && argument == "--array";
+      while (sweeps && i + 1 < arguments.size() && !arguments[i + 1].starts_with("--")) {
+        store_option(line, argument.substr(2), arguments[++i]);
+      }
     } else {
       throw InputError(kWhere, "option '" + argument + "' has no value", "a value", "nothing");
     }

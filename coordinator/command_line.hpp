@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/submission/submit_options.hpp"
 #include "jobs/job.hpp"
 
 namespace fp8cal {
@@ -31,6 +32,7 @@ struct CommandLine {
   bool rerun = false;                         ///< audit --rerun, with `job`
   double tolerance_scale = 0;                 ///< audit --tolerance-scale, relative
   double tolerance_ppl = 0;                   ///< audit --tolerance-ppl, absolute
+  SubmitOptions submit;                       ///< submit
   std::string text;                           ///< as it was typed, for the record
 };
 

@@ -15,6 +15,7 @@
 #include "coordinator/checkpoint/export.hpp"
 #include "coordinator/checkpoint/export_folder.hpp"
 #include "coordinator/checkpoint/synthetic_checkpoint.hpp"
+#include "coordinator/output_checks.hpp"
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
 #include "coordinator/progress.hpp"
@@ -22,6 +23,8 @@
 #include "coordinator/resume/progress_file.hpp"
 #include "coordinator/scales/diagnostics_text.hpp"
 #include "coordinator/scales/rescale.hpp"
+#include "coordinator/submission/child_process.hpp"
+#include "coordinator/submission/submit.hpp"
 #include "coordinator/summary.hpp"
 #include "coordinator/supervision/guards.hpp"
 #include "coordinator/supervision/last_words.hpp"
@@ -84,20 +87,6 @@ std::string first_recipe(const Result& result) {
   return result.scales.empty() ? "" : result.scales.begin()->first;
 }
 
-/// Whether a file of this name would lie in the folder, or in one below it.
-bool lies_in(const std::filesystem::path& file, const std::filesystem::path& folder) {
-  const auto inner = std::filesystem::weakly_canonical(std::filesystem::absolute(file));
-  const auto outer = std::filesystem::weakly_canonical(std::filesystem::absolute(folder));
-  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
-}
-
-ExportRequest checkpoint_request(const Job& job) {
-  return {.model = job.model.path,
-          .out = job.output.checkpoint,
-          .format = parse_checkpoint_format(job.output.checkpoint_format),
-          .recipe = job.output.checkpoint_recipe};
-}
-
 void run(const CommandLine& line, const Control& control, const Guards& guards) {
   Job job;
   run_agreed(control, [&] { job = fit_to_model(read_job(line.subject, line.job)); });
@@ -105,12 +94,8 @@ void run(const CommandLine& line, const Control& control, const Guards& guards) 
   const bool speaks = control.rank() == 0;
   run_agreed(control, [&] {
     if (!speaks || job.output.checkpoint.empty()) return;
+    check_checkpoint_output(job);
     const ExportRequest request = checkpoint_request(job);
-    check_expressible(request.format, find_recipe(request.recipe));
-    if (lies_in(job.output.result, request.out)) {
-      throw InputError("output.result", "file", "one outside output.checkpoint", job.output.result);
-    }
-    files_to_copy(request.model);
     prepare_export_folder(request.model, request.out, request.force);
   });
   const auto shown =
@@ -226,7 +211,8 @@ void synth(const CommandLine& line, const Control& control) {
   if (control.rank() == 0) fmt::print("{}\n", line.subject);
 }
 
-int run_on_ranks(const CommandLine& line) {
+/// environment: as it was before MPI added to it.
+int run_on_ranks(const CommandLine& line, std::vector<std::string> environment) {
   std::optional<StopSignals> stop_signals;  // to the very end: a late signal must change nothing
   const MpiSession session(is_supervised(line));
   const Control control(MPI_COMM_WORLD);
@@ -239,6 +225,9 @@ int run_on_ranks(const CommandLine& line) {
     if (line.command == "audit") audit(line, control, MPI_COMM_WORLD, {stop_signals, monitor});
     if (line.command == "bench") bench(line, control);
     if (line.command == "synth") synth(line, control);
+    if (line.command == "submit") {
+      submit({line.subject, line.job, line.submit, std::move(environment)}, control);
+    }
     return static_cast<int>(ExitCode::done);
   } catch (const AgreedError& error) {
     if (control.rank() == 0) print_error(error.what());
@@ -263,7 +252,7 @@ int run_command(const CommandLine& line) {
   }
   if (is_supervised(line)) supervise();
   vital_signs().place.write(host_name());
-  return run_on_ranks(line);
+  return run_on_ranks(line, current_environment());
 }
 
 int report_usage_error(const Error& error) {

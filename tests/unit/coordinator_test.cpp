@@ -157,6 +157,25 @@ TEST(CommandLine, AuditTakesTwoResultsOrVerifiesOne) {
   }
 }
 
+TEST(CommandLine, SubmitTakesASweepUpToTheNextOption) {
+  const CommandLine line = parse_command_line({"submit", "j", "--array", "a=1,2", "b=-3", "--nodes",
+                                               "2", "--dry-run", "--calibration.seed", "4"});
+  EXPECT_EQ(line.subject, "j");
+  EXPECT_THAT(line.submit.array, testing::ElementsAre("a=1,2", "b=-3"));
+  EXPECT_EQ(line.submit.nodes, 2);
+  EXPECT_TRUE(line.submit.dry_run);
+  ASSERT_EQ(line.job.size(), 1u);
+  EXPECT_EQ(line.job[0].key, "calibration.seed");
+  EXPECT_THAT(error_text([] {
+                parse_command_line({"submit", "--array", "a=1", "j"});
+              }),
+              HasSubstr("needs a job: expected a job file, not after the words of --array"));
+  EXPECT_THAT(error_text([] {
+                parse_command_line({"submit", "j", "--node", "2"});
+              }),
+              HasSubstr("perhaps '--nodes'"));
+}
+
 TEST(CommandLine, SaysWhatItDoesNotUnderstand) {
   const auto refused = [](std::vector<std::string> words) {
     return error_text([&] { parse_command_line(words); });
