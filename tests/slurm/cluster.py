@@ -11,10 +11,12 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import numpy as np  # noqa: E402
+
 import harness  # noqa: E402  (from the folder above)
 
 SCRIPT = harness.SOURCE / "slurm" / "testing" / "cluster.sh"
-NODE_CORES, NODE_GPUS, NODE_MEGABYTES = 4, 2, 4000  # of cluster.sh
+NODES, NODE_GPUS, NODE_MEGABYTES = 3, 2, 4000  # of cluster.sh
 
 _folder = None
 
@@ -90,7 +92,7 @@ def wait_for_state(job, states, seconds=90):
 
 
 class SlurmTest(harness.TempFolderTest):
-    """Jobs lie in a folder of their own, whose name holds what shells dislike."""
+    """Jobs on the bundled model, on CPU ranks, one for each GPU that Slurm believes in."""
 
     def setUp(self):
         super().setUp()
@@ -106,7 +108,7 @@ class SlurmTest(harness.TempFolderTest):
     def job_file(self, name="job.ini", **changes):
         """A small job; changes: other values of its keys, as harness.small_job takes them."""
         keys = harness.small_job(self.result, **{
-            "runtime__device_memory": "512MiB", "runtime__threads": 1,
+            "runtime__device_memory": "256MiB", "runtime__threads": 1,
             "runtime__progress": "lines"} | changes)
         sections = {}
         for key, value in keys.items():
@@ -117,11 +119,22 @@ class SlurmTest(harness.TempFolderTest):
                                 for section, lines in sections.items()))
         return file
 
-    def long_job(self, **changes):
-        """Of many seconds, which saves its progress often."""
+    def long_job(self, sequences, **changes):
+        """Of as many sequences, about 400 a second; it saves its progress each second."""
+        tokens = self.folder / "tokens.u32"
+        rng = np.random.default_rng(1)
+        tokens.write_bytes(rng.integers(0, 500, sequences * 64, dtype="<u4").tobytes())
         return self.job_file(**{
-            "calibration__samples": 900, "calibration__sequence_length": 64,
-            "runtime__microbatch": 1, "runtime__checkpoint_interval": 1} | changes)
+            "calibration__dataset": tokens, "calibration__samples": sequences,
+            "calibration__sequence_length": 64, "runtime__microbatch": 1,
+            "runtime__checkpoint": self.folder / "progress",
+            "runtime__checkpoint_interval": 1} | changes)
+
+    def site(self, **settings):
+        file = self.folder / "site.conf"
+        file.write_text("[site]\n" + "".join(f"{key} = {value}\n"
+                                             for key, value in settings.items()))
+        return file
 
     def submit(self, *arguments, code=0):
         done = harness.run(["submit", *map(str, arguments)], env=os.environ)
@@ -130,27 +143,34 @@ class SlurmTest(harness.TempFolderTest):
 
     def submitted(self, *arguments):
         """The job's number."""
-        return int(re.search(r"^submitted job (\d+)", self.submit(*arguments).stdout)[1])
+        said = self.submit(*arguments).stdout
+        return int(re.search(r"^submitted job (\d+)", said, re.MULTILINE)[1])
 
-    def output(self):
+    def status(self, *arguments):
+        done = harness.run(["status", *map(str, arguments)], env=os.environ)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def said(self):
         """All that jobs said on standard error."""
         return "".join(one.read_text() for one in sorted(self.run_folder.glob("slurm-*.err")))
 
+    def wait_until_said(self, text, seconds=60):
+        wait_for(lambda: text in self.said(), seconds, f"said: {text}")
+
     def finish(self, job, state="COMPLETED", seconds=120):
         ended = wait_for_state(job, ENDED, seconds)
-        self.assertEqual(ended, state, self.output())
+        self.assertEqual(ended, state, self.said())
 
     def digest(self, result=None):
         done = harness.run(["audit", str(result or self.result), "--verify"], env=harness.ALONE)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return re.search(r"^digest +(\w{64})$", done.stdout, re.MULTILINE)[1]
 
-    def digest_without_slurm(self, file, *options):
+    def digest_without_slurm(self, file, **changes):
         """Of the same job, run here."""
         alone = self.folder / "alone.h5"
-        done = harness.run(["run", str(file), "--output.result", str(alone), *options])
+        keys = {"output.result": alone, "runtime.checkpoint": "none"} | changes
+        done = harness.run(["run", str(file), *harness.options_of(keys)])
         self.assertEqual(done.returncode, 0, done.stderr)
         return self.digest(alone)
-
-    def restarts(self, job):
-        return int(field(job, "RestartCnt"))

@@ -1,0 +1,81 @@
+"""Jobs that Slurm interrupts, on a Slurm cluster on this machine: they go on, to the same digest."""
+
+import unittest
+
+import cluster
+
+setUpModule = cluster.start
+
+LONG = 14000  # sequences: half a minute and more
+RETRIES = 3
+
+
+class RestartTest(cluster.SlurmTest):
+    def setUp(self):
+        super().setUp()
+        self.file = self.long_job(LONG)
+
+    def start(self, *options, retries=RETRIES, warning=50):
+        """On two nodes. Returns the job when it has saved progress."""
+        job = self.submitted(self.file, "--nodes", 2, "--gpus-per-node", 2, "--site",
+                             self.site(retries=retries, warning=warning), *options)
+        saved = self.folder / "progress" / "progress.fp8cal"
+        cluster.wait_for(saved.exists, 60, "progress that is saved")
+        return job
+
+    def nodes(self, job):
+        return cluster.ask("scontrol", "show", "hostnames",
+                           cluster.field(job, "NodeList")).split()
+
+    def finish_as_undisturbed(self, job, restarts, seconds=240):
+        self.finish(job, seconds=seconds)
+        self.assertEqual(self.said().count("going on from saved progress"), restarts, self.said())
+        self.assertEqual(int(cluster.field(job, "RestartCnt")), restarts)
+        self.assertIn(f"{restarts} restart", self.status(job))
+        self.assertEqual(self.digest(), self.digest_without_slurm(self.file))
+
+    def test_time_limit(self):
+        self.file = self.long_job(3 * LONG)
+        job = self.start("--time", 1, retries=9)
+        self.finish(job, seconds=420)
+        restarts = int(cluster.field(job, "RestartCnt"))
+        self.assertGreaterEqual(restarts, 1)
+        self.assertEqual(self.said().count("stopped by SIGUSR1"), restarts, self.said())
+        self.assertEqual(self.said().count("stopped with its progress saved: requeued"), restarts)
+        self.finish_as_undisturbed(job, restarts)
+
+    def test_requeued_by_an_administrator(self):
+        job = self.start()
+        cluster.ask("scontrol", "requeue", str(job))
+        self.finish_as_undisturbed(job, 1)
+
+    def test_a_daemon_that_dies(self):
+        job = self.start()
+        node = self.nodes(job)[1]
+        cluster.on_node("kill-daemon", node)
+        self.addCleanup(cluster.on_node, "start-node", node)
+        self.finish_as_undisturbed(job, 1)
+
+    def test_a_node_that_crashes(self):
+        job = self.start()
+        node = self.nodes(job)[1]
+        cluster.on_node("crash", node)
+        self.addCleanup(cluster.on_node, "start-node", node)
+        cluster.wait_for(lambda: cluster.field(job, "RestartCnt") == "1"
+                         and cluster.field(job, "State") == "RUNNING", 120, "restarted")
+        self.assertNotIn(node, self.nodes(job))
+        self.finish_as_undisturbed(job, 1)
+        self.assertIn(f"lost the nodes {node}", self.said())
+
+    def test_no_more_restarts(self):
+        self.file = self.long_job(20 * LONG)
+        job = self.start("--time", 1, retries=1)
+        self.finish(job, "FAILED", seconds=240)
+        self.assertRegex(self.said(), r"restarted 1 times, the most that is allowed \(1\): "
+                                      r"progress is kept")
+        self.assertTrue((self.folder / "progress" / "progress.fp8cal").exists())
+        self.assertFalse(self.result.exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
