@@ -20,8 +20,9 @@ constexpr const char* kWhere = "command line";
 constexpr int kMaxRanks = 65536;
 
 const std::vector<std::string>& commands() {
-  static const std::vector<std::string> all = {"run",   "plan",  "scales", "export", "audit",
-                                               "bench", "synth", "submit", "help",   "version"};
+  static const std::vector<std::string> all = {"run",    "plan",    "scales", "export",
+                                               "audit",  "bench",   "synth",  "submit",
+                                               "status", "collect", "help",   "version"};
   return all;
 }
 
@@ -129,6 +130,7 @@ constexpr Option kOptions[] = {
      [](CommandLine& line, const std::string& value) { line.submit.template_file = value; }},
     {"submit", "site",
      [](CommandLine& line, const std::string& value) { line.submit.site_file = value; }},
+    {"collect", "csv", [](CommandLine& line, const std::string& value) { line.csv = value; }},
     {"export", "recipe", [](CommandLine& line, const std::string& value) { line.recipe = value; }},
 };
 
@@ -144,6 +146,7 @@ constexpr Flag kFlags[] = {
     {"audit", "json", [](CommandLine& line) -> bool& { return line.json; }},
     {"audit", "verify", [](CommandLine& line) -> bool& { return line.verify; }},
     {"audit", "rerun", [](CommandLine& line) -> bool& { return line.rerun; }},
+    {"status", "json", [](CommandLine& line) -> bool& { return line.json; }},
     {"export", "force", [](CommandLine& line) -> bool& { return line.force; }},
     {"submit", "dry-run", [](CommandLine& line) -> bool& { return line.submit.dry_run; }}};
 
@@ -231,6 +234,7 @@ void check_complete(const CommandLine& line) {
   need("export", line.model, "the model", "--model FOLDER, which the result was made from");
   need("export", line.out, "a folder to write", "--out FOLDER");
   need("submit", line.subject, "a job", "a job file, not after the words of --array");
+  need("collect", line.subject, "a sweep", "the sweep.json of 'fp8cal submit'");
   need("audit", line.subject, "a result", "one to verify, or two to compare");
   check_audit(line);
 }
@@ -264,6 +268,11 @@ constexpr const char* kOverview =
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
+  fp8cal status [ID|JOB] [--json]              how a job of 'fp8cal submit' is: what Slurm and the job
+                                               itself say, by Slurm's id or by the job file; without
+                                               one: all of yours in the queue
+  fp8cal collect SWEEP.json [--csv FILE]       one table of the results of an array of jobs; exit
+                                               code 1 where one has no result
   fp8cal synth --config CONFIG.json [--seed N] FOLDER
                                                a random checkpoint of that shape with a few planted
                                                outlier channels, for trying a cluster without weights

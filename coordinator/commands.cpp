@@ -12,9 +12,11 @@
 
 #include "coordinator/audit/audit_command.hpp"
 #include "coordinator/bench.hpp"
+#include "coordinator/both_listeners.hpp"
 #include "coordinator/checkpoint/export.hpp"
 #include "coordinator/checkpoint/export_folder.hpp"
 #include "coordinator/checkpoint/synthetic_checkpoint.hpp"
+#include "coordinator/child_process.hpp"
 #include "coordinator/output_checks.hpp"
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
@@ -23,7 +25,9 @@
 #include "coordinator/resume/progress_file.hpp"
 #include "coordinator/scales/diagnostics_text.hpp"
 #include "coordinator/scales/rescale.hpp"
-#include "coordinator/submission/child_process.hpp"
+#include "coordinator/status/collect_command.hpp"
+#include "coordinator/status/status_command.hpp"
+#include "coordinator/status/status_keeper.hpp"
 #include "coordinator/submission/submit.hpp"
 #include "coordinator/summary.hpp"
 #include "coordinator/supervision/guards.hpp"
@@ -60,8 +64,9 @@ class MpiSession {
 /// Tells of a failure that only this rank knows of, with the rank, its place and what it did. Other
 /// ranks may be waiting for this one: they are ended, and this does not return. Where several fail
 /// at once, the lowest speaks first and ends the rest before they repeat it; so does one that does
-/// not only fail because of another. Returns what the process exits with.
-int fail_alone(const Control& control, const std::exception& failure) {
+/// not only fail because of another. status: which writes it down; may be null. Returns what the
+/// process exits with.
+int fail_alone(const Control& control, const std::exception& failure, StatusKeeper* status) {
   const auto* error = dynamic_cast<const Error*>(&failure);
   const bool no_memory = dynamic_cast<const std::bad_alloc*>(&failure) != nullptr;
   const int code = static_cast<int>(error != nullptr ? error->code() : ExitCode::failed);
@@ -71,6 +76,7 @@ int fail_alone(const Control& control, const std::exception& failure) {
   line += no_memory ? "out of memory" : failure.what();
   if (control.size() == 1) {
     print_error(line);
+    if (status != nullptr) status->finish(static_cast<ExitCode>(code), line);
     return code;
   }
   wait_for_turn(control.rank(), dynamic_cast<const PeerError*>(&failure) != nullptr);
@@ -87,11 +93,18 @@ std::string first_recipe(const Result& result) {
   return result.scales.empty() ? "" : result.scales.begin()->first;
 }
 
-void run(const CommandLine& line, const Control& control, const Guards& guards) {
+/// status: begins on rank 0 with runtime.status.
+void run(const CommandLine& line, const Control& control, const Guards& guards,
+         std::optional<StatusKeeper>& status) {
   Job job;
-  run_agreed(control, [&] { job = fit_to_model(read_job(line.subject, line.job)); });
-  stand_guard(job, control, guards);
+  run_agreed(control, [&] { job = read_job(line.subject, line.job); });
   const bool speaks = control.rank() == 0;
+  if (speaks && !job.runtime.status.empty()) status.emplace(job, control.size());
+  run_agreed(control, [&] {
+    check_ranks(job, control);
+    job = fit_to_model(std::move(job));
+  });
+  stand_guard(job, control, guards);
   run_agreed(control, [&] {
     if (!speaks || job.output.checkpoint.empty()) return;
     check_checkpoint_output(job);
@@ -100,11 +113,14 @@ void run(const CommandLine& line, const Control& control, const Guards& guards) 
   });
   const auto shown =
       make_progress(speaks ? resolve_progress(job.runtime.progress) : ProgressKind::none);
-  TellingListener progress(*shown);
+  std::optional<BothListeners> shown_and_kept;
+  if (status) shown_and_kept.emplace(*shown, *status);
+  TellingListener progress(status ? static_cast<ProgressListener&>(*shown_and_kept) : *shown);
   if (speaks) {
     for (const std::string& warning : protocol_warnings(job)) spdlog::warn(warning);
   }
   const Outcome outcome = run_job(job, line.text, control, MPI_COMM_WORLD, progress);
+  if (status) status->tell_digest(outcome.digest);
   if (speaks) fmt::print("{}", summarize(job, outcome));
   std::fflush(stdout);
   if (!job.output.checkpoint.empty()) {
@@ -145,6 +161,7 @@ void bench(const CommandLine& line, const Control& control) {
   Job job;
   run_agreed(control, [&] {
     job = fit_to_model(read_job(line.subject, without_result(line.job)));
+    check_ranks(job, control);
     if (!job.calibration.dataset.empty()) return;
     throw InputError("model.path", "nothing to compare with", "a model in BF16",
                      "a checkpoint that is FP8 already");
@@ -216,9 +233,10 @@ int run_on_ranks(const CommandLine& line, std::vector<std::string> environment) 
   std::optional<StopSignals> stop_signals;  // to the very end: a late signal must change nothing
   const MpiSession session(is_supervised(line));
   const Control control(MPI_COMM_WORLD);
+  std::optional<StatusKeeper> status;
   std::optional<Monitor> monitor;  // also while a failure is told of
   try {
-    if (line.command == "run") run(line, control, {stop_signals, monitor});
+    if (line.command == "run") run(line, control, {stop_signals, monitor}, status);
     if (line.command == "plan") plan(line, control);
     if (line.command == "scales") scales(line, control);
     if (line.command == "export") export_result(line, control);
@@ -228,19 +246,21 @@ int run_on_ranks(const CommandLine& line, std::vector<std::string> environment) 
     if (line.command == "submit") {
       submit({line.subject, line.job, line.submit, std::move(environment)}, control);
     }
+    if (status) status->finish(ExitCode::done, "");
     return static_cast<int>(ExitCode::done);
   } catch (const AgreedError& error) {
     if (control.rank() == 0) print_error(error.what());
+    if (status) status->finish(error.code(), error.what());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    return fail_alone(control, error);
+    return fail_alone(control, error, status ? &*status : nullptr);
   }
 }
 
 }  // namespace
 
 int run_command(const CommandLine& line) {
-  spdlog::set_default_logger(spdlog::stderr_logger_st("fp8cal"));
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("fp8cal"));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S %l: %v");
   if (line.command == "help") {
     fmt::print("{}", help_text(line.subject));
@@ -250,6 +270,8 @@ int run_command(const CommandLine& line) {
     fmt::print("fp8cal {}\n", version_text());
     return static_cast<int>(ExitCode::done);
   }
+  if (line.command == "status") return show_status(line);
+  if (line.command == "collect") return collect_sweep(line);
   if (is_supervised(line)) supervise();
   vital_signs().place.write(host_name());
   return run_on_ranks(line, current_environment());

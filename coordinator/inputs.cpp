@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 
+#include "coordinator/token_cache.hpp"
 #include "jobs/dataset.hpp"
 #include "jobs/error.hpp"
 #include "jobs/recipe.hpp"
@@ -16,6 +17,15 @@
 
 namespace fp8cal {
 namespace {
+
+std::vector<std::uint32_t> token_stream(const Job& job, const Dataset& dataset, StreamKind kind,
+                                        const Tokenizer* tokenizer) {
+  if (!dataset.tokenized && tokenizer != nullptr && !job.runtime.token_cache.empty()) {
+    return cached_stream(job.runtime.token_cache, dataset, kind, *tokenizer);
+  }
+  return kind == StreamKind::calibration ? calibration_stream(dataset, tokenizer)
+                                         : evaluation_stream(dataset, tokenizer);
+}
 
 void read_on_rank_0(const Job& job, Inputs& inputs) {
   std::optional<Dataset> calibration;
@@ -31,7 +41,7 @@ void read_on_rank_0(const Job& job, Inputs& inputs) {
   const Tokenizer* tokens = tokenizer ? &*tokenizer : nullptr;
 
   if (calibration) {
-    const auto calibration_ids = calibration_stream(*calibration, tokens);
+    const auto calibration_ids = token_stream(job, *calibration, StreamKind::calibration, tokens);
     check_token_ids(calibration_ids, inputs.config.vocab_size, job.calibration.dataset);
     DrawnWindows drawn =
         draw_windows(calibration_ids, job.calibration.sequence_length, job.calibration.samples,
@@ -40,7 +50,7 @@ void read_on_rank_0(const Job& job, Inputs& inputs) {
     inputs.sample_ids = std::move(drawn.sample_ids);
   }
 
-  const auto evaluation_ids = evaluation_stream(evaluation, tokens);
+  const auto evaluation_ids = token_stream(job, evaluation, StreamKind::evaluation, tokens);
   check_token_ids(evaluation_ids, inputs.config.vocab_size, job.evaluation.dataset);
   inputs.evaluation = cut_windows(evaluation_ids, job.evaluation.sequence_length,
                                   job.evaluation.windows, job.evaluation.dataset);

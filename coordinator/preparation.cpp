@@ -64,6 +64,7 @@ Preparation::Preparation(const Job& job, Inputs read, const Control& control, MP
   run_agreed(control, [&] {
     plan =
         make_plan(inputs.config, inputs.workload(job), job.partition.mode, control.size(), device);
+    vital_signs().partition.write(plan.grid.to_string());
     backend->limit_memory(device.budget - plan.memory.runtime);
     checkpoint = open_checkpoint(job, inputs.config);
     gemm_check = check_gemms(*backend, inputs.config, job);
@@ -84,6 +85,12 @@ ShardContext Preparation::context(Backend& through, ProgressListener& progress) 
           .evaluation = inputs.evaluation,
           .progress = progress,
           .threads = threads};
+}
+
+void check_ranks(const Job& job, const Control& control) {
+  if (!job.runtime.ranks || *job.runtime.ranks == control.size()) return;
+  throw InputError("runtime.ranks", "ranks", std::to_string(*job.runtime.ranks),
+                   fmt::format("{} (were they started apart from each other?)", control.size()));
 }
 
 int threads_per_rank(const Control& control) {

@@ -40,6 +40,9 @@ struct Preparation {
   Groups groups;
 };
 
+/// Throws InputError where there are not as many ranks as runtime.ranks wants.
+void check_ranks(const Job& job, const Control& control);
+
 /// This rank's share of the host's cores, at least 1.
 int threads_per_rank(const Control& control);
 

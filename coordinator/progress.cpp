@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "coordinator/duration_text.hpp"
+#include "coordinator/stage_count.hpp"
 #include "coordinator/supervision/supervisor.hpp"
 
 namespace fp8cal {
@@ -26,13 +28,6 @@ bool launcher_writes_to_terminal() {
   return terminal;
 }
 
-std::string duration_text(double seconds) {
-  const long whole = static_cast<long>(seconds + 0.5);
-  if (whole >= 3600)
-    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-  return fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
-
 class Silent : public ProgressListener {
  public:
   void begin(const std::string&, const std::string&, std::size_t, std::size_t) override {}
@@ -45,16 +40,12 @@ class Counting : public ProgressListener {
  public:
   void begin(const std::string& stage, const std::string& unit, std::size_t units,
              std::size_t tokens_per_unit) override {
-    stage_ = stage;
-    unit_ = unit;
-    units_ = units;
-    tokens_per_unit_ = tokens_per_unit;
-    done_ = 0;
-    started_ = shown_ = Clock::now();
+    count_.begin(stage, unit, units, tokens_per_unit);
+    shown_ = Clock::now();
   }
 
   void advance(std::size_t units) override {
-    done_ += units;
+    count_.advance(units);
     if (Seconds(Clock::now() - shown_).count() < interval()) return;
     shown_ = Clock::now();
     show();
@@ -64,39 +55,31 @@ class Counting : public ProgressListener {
   virtual double interval() const = 0;  // seconds from one show() to the next
   virtual void show() = 0;
 
-  double elapsed() const { return Seconds(Clock::now() - started_).count(); }
+  const StageCount& count() const { return count_; }
 
   /// "calibrate layers 0-3: 12/16 sequences, 3120 tokens/s".
   std::string position() const {
-    std::string text = fmt::format("{}: {}/{} {}", stage_, done_, units_, unit_);
-    if (tokens_per_unit_ != 0 && elapsed() > 0) {
-      text += fmt::format(", {:.0f} tokens/s",
-                          static_cast<double>(done_ * tokens_per_unit_) / elapsed());
+    std::string text =
+        fmt::format("{}: {}/{} {}", count_.stage(), count_.done(), count_.units(), count_.unit());
+    if (const auto speed = count_.tokens_per_second()) {
+      text += fmt::format(", {:.0f} tokens/s", *speed);
     }
     return text;
   }
 
   std::string time_left() const {
-    if (done_ == 0) return "";
-    const double per_unit = elapsed() / static_cast<double>(done_);
-    return fmt::format(", {} left", duration_text(per_unit * static_cast<double>(units_ - done_)));
-  }
-
-  double share() const {
-    return units_ == 0 ? 1.0 : static_cast<double>(done_) / static_cast<double>(units_);
+    const auto seconds = count_.seconds_left();
+    return seconds ? fmt::format(", {} left", duration_text(*seconds)) : "";
   }
 
  private:
-  std::string stage_, unit_;
-  std::size_t units_ = 0;
-  std::size_t tokens_per_unit_ = 0;
-  std::size_t done_ = 0;
-  Clock::time_point started_, shown_;
+  StageCount count_;
+  Clock::time_point shown_;
 };
 
 class Lines : public Counting {
  public:
-  void end() override { spdlog::info("{}, {:.1f} s", position(), elapsed()); }
+  void end() override { spdlog::info("{}, {:.1f} s", position(), count().seconds()); }
 
  protected:
   double interval() const override { return 10.0; }
@@ -106,7 +89,7 @@ class Lines : public Counting {
 class Bar : public Counting {
  public:
   void end() override {
-    draw(fmt::format(", {:.1f} s", elapsed()));
+    draw(fmt::format(", {:.1f} s", count().seconds()));
     std::fputc('\n', stderr);
   }
 
@@ -117,7 +100,7 @@ class Bar : public Counting {
  private:
   void draw(const std::string& tail) const {
     constexpr int kWidth = 24;
-    const int filled = static_cast<int>(share() * kWidth);
+    const int filled = static_cast<int>(count().share() * kWidth);
     fmt::print(stderr, "\r[{:=<{}}{: <{}}] {}{}\x1b[K", "", filled, "", kWidth - filled, position(),
                tail);
     std::fflush(stderr);

@@ -25,7 +25,10 @@ std::string mpi_version() {
   return whole.substr(0, whole.find(','));
 }
 
-/// Its Unicode tables decide which characters are letters, and so where text is split.
+}  // namespace
+
+std::string version_text() { return fmt::format("{} (git {})", kVersion, git_description()); }
+
 std::string pcre2_version() {
   char version[64] = {};
   char unicode[64] = {};
@@ -33,10 +36,6 @@ std::string pcre2_version() {
   pcre2_config(PCRE2_CONFIG_UNICODE_VERSION, unicode);
   return fmt::format("{}, Unicode {}", version, unicode);
 }
-
-}  // namespace
-
-std::string version_text() { return fmt::format("{} (git {})", kVersion, git_description()); }
 
 std::string host_name() {
   char host[256] = {};

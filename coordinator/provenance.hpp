@@ -12,6 +12,10 @@ namespace fp8cal {
 /// "0.1.0 (git 1a2b3c4)", with "-dirty" where the tree had changes that were not committed.
 std::string version_text();
 
+/// "10.42 2022-12-11, Unicode 14.0.0". Its Unicode tables decide which characters are letters, and
+/// so where text is split.
+std::string pcre2_version();
+
 /// Of this process; "unknown host" where it has no name.
 std::string host_name();
 

@@ -1,11 +1,13 @@
 #include "jobs/atomic_file.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <utility>
 
@@ -23,7 +25,33 @@ std::filesystem::path partial_name(const std::filesystem::path& path) {
 }
 
 constexpr int kCreate = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
+constexpr int kCreateNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+/// Writes all of `bytes`; path: for messages.
+void write_all(int fd, std::uint64_t offset, std::span<const std::byte> bytes,
+               const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written > 0) {
+      bytes = bytes.subspan(static_cast<std::size_t>(written));
+      offset += static_cast<std::uint64_t>(written);
+    } else if (written == 0 || errno != EINTR) {
+      throw system_error(path.string(), "write", written == 0 ? ENOSPC : errno);
+    }
+  }
+}
+
+/// Network file systems report a full disk only here. On Linux EINTR closes all the same.
+void close_written(int fd, const std::filesystem::path& path) {
+  if (::close(fd) != 0 && errno != EINTR) throw system_error(path.string(), "close", errno);
+}
+
+/// `path`.XXXXXXXXXXXXXXXX.partial, which no other process uses.
+std::filesystem::path own_partial_name(const std::filesystem::path& path) {
+  std::random_device random;
+  return partial_name(path.string() + fmt::format(".{:08x}{:08x}", random(), random()));
+}
 
 void sync(int fd, const std::filesystem::path& path) {
   while (::fsync(fd) != 0) {
@@ -62,23 +90,12 @@ PartialFile::~PartialFile() {
 }
 
 void PartialFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written > 0) {
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-      offset += static_cast<std::uint64_t>(written);
-    } else if (written == 0 || errno != EINTR) {
-      throw system_error(path_.string(), "write", written == 0 ? ENOSPC : errno);
-    }
-  }
+  write_all(file_, offset, bytes, path_);
 }
 
 void PartialFile::finish() {
   sync(file_, path_);
-  // Network file systems report a full disk only here. On Linux EINTR closes all the same.
-  if (::close(std::exchange(file_, -1)) != 0 && errno != EINTR) {
-    throw system_error(path_.string(), "close", errno);
-  }
+  close_written(std::exchange(file_, -1), path_);
 }
 
 void PartialFile::commit(const std::function<void(const std::filesystem::path&)>& verify) {
@@ -96,6 +113,23 @@ void write_atomically(const std::filesystem::path& path, std::span<const std::by
   PartialFile file(path);
   file.write_at(0, bytes);
   file.commit(verify);
+}
+
+void replace_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  const std::filesystem::path partial = own_partial_name(path);
+  int file = ::open(partial.c_str(), kCreateNew, 0666);
+  if (file < 0) throw system_error(path.string(), "open for writing", errno);
+  try {
+    write_all(file, 0, bytes, path);
+    close_written(std::exchange(file, -1), path);
+    if (::rename(partial.c_str(), path.c_str()) != 0) {
+      throw system_error(path.string(), "rename the finished file", errno);
+    }
+  } catch (const Error&) {
+    if (file >= 0) ::close(file);
+    ::unlink(partial.c_str());
+    throw;
+  }
 }
 
 void remove_files(const std::vector<std::filesystem::path>& paths) {

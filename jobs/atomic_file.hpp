@@ -42,6 +42,11 @@ class PartialFile {
 void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
                       const std::function<void(const std::filesystem::path&)>& verify = {});
 
+/// Replaces the file at `path` by `bytes` as a whole, without flushing to disk: for what is easily
+/// made again, as a power cut may leave it empty. Several processes may replace one file at once.
+/// Errors name the path and the reason (exit code 1).
+void replace_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
+
 /// Removes the files at `paths`, which share one folder, where they are there, and flushes the
 /// folder. Throws Error naming the first that could not be removed, after trying all.
 void remove_files(const std::vector<std::filesystem::path>& paths);

@@ -43,8 +43,11 @@ struct Job {
     std::string backend;
     std::optional<std::uint64_t> device_memory;  ///< bytes for one rank; none: what the device has
     std::optional<int> threads;                  ///< none: the rank's share of the cores
+    std::optional<int> ranks;                    ///< that there must be; none: any number
     std::optional<std::size_t> microbatch;       ///< sequences computed at once; none: the plan's
     std::string progress;                        ///< auto, bar, lines or none
+    std::string status;                          ///< file that tells how far it is; empty: none
+    std::string token_cache;                     ///< folder; empty: none
     std::string checkpoint;                      ///< folder for saved progress; empty: none
     std::chrono::duration<double> checkpoint_interval{};
     std::chrono::duration<double> deadline{};  ///< for some progress anywhere

@@ -1,78 +1,18 @@
 #include "jobs/job_keys.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <charconv>
-#include <chrono>
-#include <cmath>
 #include <limits>
 
-#include "jobs/byte_size.hpp"
 #include "jobs/error.hpp"
+#include "jobs/job_values.hpp"
 #include "jobs/quantization_config.hpp"
 #include "jobs/recipe.hpp"
+#include "jobs/runtime_keys.hpp"
 #include "jobs/scale_policy.hpp"
 
 namespace fp8cal {
 namespace {
 
 using Values = std::vector<std::string>;
-
-std::uint64_t parse_number(const std::string& key, const std::string& text, std::uint64_t min,
-                           std::uint64_t max, const std::string& alternative = "") {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < min || number > max) {
-    throw InputError(key, "bad value",
-                     fmt::format("{}a whole number from {} to {}", alternative, min, max),
-                     "'" + text + "'");
-  }
-  return number;
-}
-
-std::uint64_t parse_bytes(const std::string& key, const std::string& text) {
-  if (const auto bytes = parse_byte_size(text)) return *bytes;
-  throw InputError(key, "bad value", "auto or a size such as 80GiB", "'" + text + "'");
-}
-
-std::string parse_choice(const std::string& key, const std::string& text, const Values& choices) {
-  std::string expected;
-  for (const std::string& choice : choices) {
-    if (choice == text) return text;
-    expected += (expected.empty() ? "" : ", ") + choice;
-  }
-  throw InputError(key, "bad value", "one of " + expected, "'" + text + "'");
-}
-
-std::optional<double> parse_limit(const std::string& key, const std::string& text) {
-  if (text == "none") return std::nullopt;
-  double limit = 0;
-  const char* end = text.data() + text.size();
-  const auto [last, error] = std::from_chars(text.data(), end, limit);
-  if (error == std::errc() && last == end && limit >= 0 && std::isfinite(limit)) return limit;
-  throw InputError(key, "bad value", "none or a number from 0 on", "'" + text + "'");
-}
-
-std::chrono::duration<double> parse_seconds(const std::string& key, const std::string& text,
-                                            double min) {
-  constexpr double kMax = 1e6;
-  double seconds = 0;
-  const char* end = text.data() + text.size();
-  const auto [last, error] = std::from_chars(text.data(), end, seconds);
-  if (error == std::errc() && last == end && seconds >= min && seconds <= kMax) {
-    return std::chrono::duration<double>(seconds);
-  }
-  throw InputError(key, "bad value", fmt::format("seconds from {} to {}", min, kMax),
-                   "'" + text + "'");
-}
-
-void refuse_duplicates(const std::string& key, Values values) {
-  std::sort(values.begin(), values.end());
-  const auto twice = std::adjacent_find(values.begin(), values.end());
-  if (twice == values.end()) return;
-  throw InputError(key, "bad value", "each name once", "'" + *twice + "' twice");
-}
 
 constexpr std::uint64_t kMaxLength = 1u << 20;
 constexpr std::uint64_t kMaxWindows = 1u << 24;
@@ -241,99 +181,6 @@ void add_partition_keys(std::vector<JobKey>& keys) {
                   .help = "layers, tensor or sequences, or a grid such as layers:2+tensor:4; auto "
                           "chooses by memory and speed. No choice changes a bit of the content",
                   .store = [](Job& job, const Values& v) { job.partition.mode = v[0]; }});
-}
-
-void add_runtime_keys(std::vector<JobKey>& keys) {
-  keys.push_back(
-      {.name = "runtime.backend",
-       .argument = "NAME",
-       .default_value = "auto",
-       .help = "cpu, cuda or auto",
-       .store = [](Job& job, const Values& v) {
-         job.runtime.backend = parse_choice("runtime.backend", v[0], {"auto", "cpu", "cuda"});
-       }});
-  keys.push_back({.name = "runtime.device_memory",
-                  .argument = "SIZE|auto",
-                  .default_value = "auto",
-                  .help =
-                      "Memory that one rank may use, such as 80GiB; a model that does not fit is "
-                      "streamed layer by layer",
-                  .store = [](Job& job, const Values& v) {
-                    if (v[0] == "auto") {
-                      job.runtime.device_memory.reset();
-                    } else {
-                      job.runtime.device_memory = parse_bytes("runtime.device_memory", v[0]);
-                    }
-                  }});
-  keys.push_back({.name = "runtime.threads",
-                  .argument = "N|auto",
-                  .default_value = "auto",
-                  .help = "Threads of a rank on the cpu backend; auto: its share of the cores",
-                  .store = [](Job& job, const Values& v) {
-                    if (v[0] == "auto") {
-                      job.runtime.threads.reset();
-                    } else {
-                      job.runtime.threads = static_cast<int>(
-                          parse_number("runtime.threads", v[0], 1, 1024, "auto or "));
-                    }
-                  }});
-  keys.push_back({.name = "runtime.microbatch",
-                  .argument = "N|auto",
-                  .default_value = "auto",
-                  .help = "Sequences that are computed at once; auto: as many as make a GPU fast "
-                          "and fit, one on a CPU. No choice changes a bit of the content",
-                  .store = [](Job& job, const Values& v) {
-                    if (v[0] == "auto") {
-                      job.runtime.microbatch.reset();
-                    } else {
-                      job.runtime.microbatch =
-                          parse_number("runtime.microbatch", v[0], 1, 4096, "auto or ");
-                    }
-                  }});
-  keys.push_back({.name = "runtime.progress",
-                  .argument = "KIND",
-                  .default_value = "auto",
-                  .help = "auto (a bar on a terminal, else lines), bar, lines or none",
-                  .store = [](Job& job, const Values& v) {
-                    job.runtime.progress =
-                        parse_choice("runtime.progress", v[0], {"auto", "bar", "lines", "none"});
-                  }});
-  keys.push_back({.name = "runtime.checkpoint",
-                  .argument = "FOLDER|none",
-                  .default_value = "none",
-                  .is_path = true,
-                  .help = "Where progress is saved, so that the same job, run again, goes on from "
-                          "there on any number of ranks; removed when the result is in place. "
-                          "Needed for SIGTERM and SIGUSR1 to save progress and exit with 75",
-                  .store = [](Job& job, const Values& v) {
-                    job.runtime.checkpoint = v[0] == "none" ? "" : v[0];
-                  }});
-  keys.push_back({.name = "runtime.checkpoint_interval",
-                  .argument = "SECONDS",
-                  .default_value = "60",
-                  .help = "From one save to the next; what a crash can cost. 0: after every "
-                          "microbatch",
-                  .store = [](Job& job, const Values& v) {
-                    job.runtime.checkpoint_interval =
-                        parse_seconds("runtime.checkpoint_interval", v[0], 0);
-                  }});
-  keys.push_back({.name = "runtime.deadline",
-                  .argument = "SECONDS",
-                  .default_value = "120",
-                  .help = "Without progress for so long, the job fails and names the rank",
-                  .store = [](Job& job, const Values& v) {
-                    job.runtime.deadline = parse_seconds("runtime.deadline", v[0], 1);
-                  }});
-  keys.push_back(
-      {.name = "runtime.allow_variant_gemm",
-       .argument = "yes|no",
-       .default_value = "no",
-       .help = "Run on a GPU whose matrix products depend on how they are sliced; the result "
-               "says so, and may differ on other partitions",
-       .store = [](Job& job, const Values& v) {
-         job.runtime.allow_variant_gemm =
-             parse_choice("runtime.allow_variant_gemm", v[0], {"yes", "no"}) == "yes";
-       }});
 }
 
 void add_output_keys(std::vector<JobKey>& keys) {

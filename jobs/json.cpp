@@ -220,4 +220,10 @@ double require_number(const json& object, const std::string& key, const std::str
   return value.get<double>();
 }
 
+void require_format(const json& object, const std::string& format, const std::string& where) {
+  const std::string& found = require_string(object, "format", where);
+  if (found != format) throw InputError(where, "format", format, in_quotes(found));
+  require_unsigned(object, "version", where, 1, 1);
+}
+
 }  // namespace fp8cal

@@ -48,4 +48,8 @@ std::uint64_t require_unsigned(const nlohmann::json& object, const std::string& 
 double require_number(const nlohmann::json& object, const std::string& key,
                       const std::string& where, double min, double max);
 
+/// Throws InputError naming `where` unless the object says "format": `format` and "version": 1.
+void require_format(const nlohmann::json& object, const std::string& format,
+                    const std::string& where);
+
 }  // namespace fp8cal

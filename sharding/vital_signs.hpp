@@ -27,8 +27,9 @@ class SharedLine {
 struct VitalSigns {
   static constexpr std::int64_t kNoLayer = -1;
 
-  SharedLine place;  ///< host and device
-  SharedLine stage;  ///< such as "calibrate layers 0-31"
+  SharedLine place;      ///< host and device
+  SharedLine stage;      ///< such as "calibrate layers 0-31"
+  SharedLine partition;  ///< as Grid::to_string; empty until it is planned
   std::atomic<std::int64_t> layer{kNoLayer};
   std::atomic<std::uint64_t> progress{0};  ///< counts whatever got done
   std::atomic<int> waiting{0};             ///< above 0: for other ranks, or for the device

@@ -86,6 +86,7 @@ void rerun(const CommandLine& line, const Control& control, MPI_Comm world, cons
   run_agreed(control, [&] {
     stored = read_for_audit(line.subject);
     again = rerun_of(stored, line.subject, line.job);
+    check_ranks(again.job, control);
   });
   const bool speaks = control.rank() == 0;
   stand_guard(again.job, control, guards);

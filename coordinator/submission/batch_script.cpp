@@ -94,7 +94,7 @@ std::string run_settings(const BatchJob& batch, const BatchRequest& request, con
     options.push_back({"runtime.device_memory", request.device_memory});
   }
   if (batch.is_array()) {
-    options.push_back({"runtime.token_cache", (batch.run_folder / "tokens").string()});
+    options.push_back({"runtime.token_cache", token_cache_of(batch.run_folder).string()});
   } else {
     const auto& own = batch.tasks.front().options;
     options.insert(options.end(), own.begin(), own.end());

@@ -19,6 +19,8 @@ fs::path run_folder_of(const fs::path& result) {
   return fs::absolute(result).lexically_normal().string() + ".slurm";
 }
 
+fs::path token_cache_of(const fs::path& run_folder) { return run_folder / "tokens"; }
+
 std::string job_comment(const fs::path& run_folder) { return "fp8cal " + run_folder.string(); }
 
 StagedFiles::StagedFiles(const fs::path& folder) : folder_(folder) {

@@ -11,6 +11,9 @@ namespace fp8cal {
 /// files. Absolute.
 std::filesystem::path run_folder_of(const std::filesystem::path& result);
 
+/// Where the tasks of an array find what was tokenized once.
+std::filesystem::path token_cache_of(const std::filesystem::path& run_folder);
+
 /// The comment by which Slurm's job is known as that of the folder.
 std::string job_comment(const std::filesystem::path& run_folder);
 

@@ -7,7 +7,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "coordinator/submission/child_process.hpp"
+#include "coordinator/child_process.hpp"
 #include "coordinator/submission/text_checks.hpp"
 #include "jobs/error.hpp"
 #include "jobs/json.hpp"

@@ -9,11 +9,11 @@
 #include <optional>
 #include <set>
 
+#include "coordinator/child_process.hpp"
 #include "coordinator/inputs.hpp"
 #include "coordinator/output_checks.hpp"
 #include "coordinator/submission/batch_job.hpp"
 #include "coordinator/submission/batch_script.hpp"
-#include "coordinator/submission/child_process.hpp"
 #include "coordinator/submission/cluster.hpp"
 #include "coordinator/submission/forecast.hpp"
 #include "coordinator/submission/run_folder.hpp"
@@ -91,9 +91,9 @@ void check_outputs(const Job& job) {
 }
 
 /// The most that a task needs. Tasks whose jobs differ in nothing that matters to the plan are
-/// planned once.
+/// planned once. token_cache: a folder, or empty.
 Forecast forecast_of(const BatchJob& batch, const Shape& shape, const SiteConfig& site,
-                     std::uint64_t memory, const Control& control) {
+                     std::uint64_t memory, const fs::path& token_cache, const Control& control) {
   std::optional<Forecast> most;
   std::set<std::vector<std::string>> planned;
   for (const BatchTask& task : batch.tasks) {
@@ -103,7 +103,8 @@ Forecast forecast_of(const BatchJob& batch, const Shape& shape, const SiteConfig
       if (key != "calibration.seed" && key != "scales.policy") values.push_back(task.values[i]);
     }
     if (!planned.insert(values).second) continue;
-    const Job job = task.job;
+    Job job = task.job;
+    job.runtime.token_cache = token_cache;
     const Device device = batch_device(job, site, memory, shape);
     const Inputs inputs = read_inputs(job, control);
     open_checkpoint(job, inputs.config);
@@ -219,7 +220,10 @@ void submit_alone(const Submission& submission, const Control& control) {
 
   std::optional<StagedFiles> files;
   if (!options.dry_run) files.emplace(batch.run_folder);
-  const Forecast forecast = forecast_of(batch, shape, site, node_memory(site, nodes), control);
+  // What is tokenized to plan an array need not be tokenized by its tasks.
+  const fs::path cache = files && batch.is_array() ? token_cache_of(batch.run_folder) : fs::path();
+  const Forecast forecast =
+      forecast_of(batch, shape, site, node_memory(site, nodes), cache, control);
   const BatchRequest request = request_for(batch, options, site, forecast);
   check_cluster(nodes, site, shape, gpus, request.memory);
   const std::vector<std::string> program = program_of(site);

@@ -8,13 +8,17 @@
 #include <csignal>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "coordinator/supervision/stop_signals.hpp"
 
 namespace fp8cal {
 namespace {
 
-constexpr std::chrono::seconds kPatience{5};  // with MPI_Abort, and with whoever reads our line
+// With MPI_Abort, and with whoever reads our line or writes it down.
+constexpr std::chrono::seconds kPatience{5};
+
+std::function<void(const std::string&, int)> witness;
 
 /// Ends the process a few seconds from now.
 void end_soon(int code) {
@@ -54,9 +58,14 @@ void wait_for_turn(int rank, bool echo) {
   if (echo || stop_requested() == SIGTERM) std::this_thread::sleep_for(kEchoDelay);
 }
 
+void set_witness(std::function<void(const std::string&, int)> new_witness) {
+  witness = std::move(new_witness);
+}
+
 void end_all_ranks(const std::string& line, int code) {
   end_soon(code);
   print_error(line);
+  if (witness) witness(line, code);
   MPI_Abort(MPI_COMM_WORLD, code);
   _exit(code);
 }
@@ -64,6 +73,7 @@ void end_all_ranks(const std::string& line, int code) {
 void end_this_rank(const std::string& line, int code) {
   end_soon(code);
   print_error(line);
+  if (witness) witness(line, code);
   _exit(code);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 
 namespace fp8cal {
@@ -20,6 +21,11 @@ inline constexpr std::chrono::duration<double> kEchoDelay{2};
 
 /// Lets others speak first. echo: the failure may come from that of another rank.
 void wait_for_turn(int rank, bool echo);
+
+/// Whoever writes down what end_all_ranks and end_this_rank say, and the code; empty: nobody.
+/// Called from the thread that ends the job, which waits for it for some seconds. To be set while
+/// no other thread could end the job.
+void set_witness(std::function<void(const std::string& line, int code)> witness);
 
 /// Says the line and ends all ranks with the code, within seconds, whatever state MPI is in: what
 /// MPI does not end, the launcher does, because this process is gone.

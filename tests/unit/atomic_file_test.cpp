@@ -12,6 +12,7 @@
 #include <iterator>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "jobs/error.hpp"
@@ -241,6 +242,41 @@ TEST_F(AtomicFileTest, WritesBesideTheWorkingFolder) {
   write_atomically("plain.h5", bytes_of("text"));
   fs::current_path(before);
   EXPECT_EQ(content_of(folder_ / "plain.h5"), "text");
+}
+
+TEST_F(AtomicFileTest, ReplacesWithoutFlushing) {
+  const fs::path file = folder_ / "small.json";
+  for (const std::string text : {"first", "", "the second"}) {
+    replace_file(file, bytes_of(text));
+    std::ifstream stream(file);
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(stream), {}), text);
+    EXPECT_EQ(files(), 1u);
+  }
+  EXPECT_THAT(error_text([&] { replace_file(folder_ / "none" / "f", bytes_of("x")); }),
+              HasSubstr("No such file or directory"));
+  fs::create_directory(folder_ / "folder");
+  EXPECT_THAT(error_text([&] { replace_file(folder_ / "folder", bytes_of("x")); }),
+              HasSubstr("rename"));
+  EXPECT_EQ(files(), 2u);  // nothing is left behind
+}
+
+TEST_F(AtomicFileTest, SeveralMayReplaceOneFile) {
+  const fs::path file = folder_ / "file";
+  const std::vector<std::string> texts = {std::string(50'000, 'a'), std::string(70'000, 'b')};
+  replace_file(file, bytes_of(texts[0]));
+  std::vector<std::thread> writers;
+  for (const std::string& text : texts) {
+    writers.emplace_back([&file, &text] {
+      for (int i = 0; i < 200; ++i) replace_file(file, bytes_of(text));
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    std::ifstream stream(file);
+    const std::string found(std::istreambuf_iterator<char>(stream), {});
+    EXPECT_TRUE(found == texts[0] || found == texts[1]) << found.size();
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(files(), 1u);
 }
 
 }  // namespace

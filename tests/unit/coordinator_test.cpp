@@ -176,6 +176,19 @@ TEST(CommandLine, SubmitTakesASweepUpToTheNextOption) {
               HasSubstr("perhaps '--nodes'"));
 }
 
+TEST(CommandLine, StatusAndCollect) {
+  EXPECT_EQ(parse_command_line({"status"}).subject, "");
+  const CommandLine status = parse_command_line({"status", "120_3", "--json"});
+  EXPECT_EQ(status.subject, "120_3");
+  EXPECT_TRUE(status.json);
+  EXPECT_EQ(parse_command_line({"collect", "sweep.json", "--csv", "t.csv"}).csv, "t.csv");
+  EXPECT_THAT(error_text([] { parse_command_line({"collect"}); }), HasSubstr("needs a sweep"));
+  EXPECT_THAT(error_text([] {
+                parse_command_line({"status", "--csv", "x"});
+              }),
+              HasSubstr("unknown option"));
+}
+
 TEST(CommandLine, SaysWhatItDoesNotUnderstand) {
   const auto refused = [](std::vector<std::string> words) {
     return error_text([&] { parse_command_line(words); });

@@ -55,6 +55,21 @@ TEST_F(JobTest, FillsInDefaults) {
   EXPECT_EQ(job.scales.recipes, (std::vector<std::string>{"fp8-static", "fp8-dynamic"}));
   EXPECT_EQ(job.partition.mode, "auto");
   EXPECT_FALSE(job.runtime.microbatch);
+  EXPECT_FALSE(job.runtime.ranks);
+  EXPECT_EQ(job.runtime.status, "");
+  EXPECT_EQ(job.runtime.token_cache, "");
+}
+
+TEST_F(JobTest, PathsThatMayBeNone) {
+  const auto with = [this](const std::string& lines) {
+    return read(std::string(kComplete) + "\n[runtime]\n" + lines);
+  };
+  const Job job = with("status = s.json\ntoken_cache = t\nranks = 4\n");
+  EXPECT_EQ(job.runtime.status, (folder_.path() / "s.json").string());
+  EXPECT_EQ(job.runtime.token_cache, (folder_.path() / "t").string());
+  EXPECT_EQ(job.runtime.ranks, 4);
+  EXPECT_EQ(with("status = none\ntoken_cache = none\n").runtime.status, "");
+  EXPECT_FALSE(with("ranks = any\n").runtime.ranks);
 }
 
 TEST_F(JobTest, OptionsWinAndTheirPathsStay) {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/submission/child_process.hpp"
+#include "coordinator/child_process.hpp"
 #include "coordinator/submission/quoting.hpp"
 #include "tests/unit/error_text.hpp"
 

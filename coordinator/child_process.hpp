@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +18,7 @@ bool is_on_path(const std::string& program);
 
 /// Runs words[0], looked for on PATH, with these arguments and environment, no shell and nothing on
 /// its standard input, and waits for it. Throws InputError where it cannot be started, and Error,
-/// having killed it, where it takes longer than `limit` or says more than 16 MiB.
+/// having killed it, where it takes longer than `limit` or says more than 64 MiB.
 Finished run_program(const std::vector<std::string>& words,
                      const std::vector<std::string>& environment, std::chrono::seconds limit);
 

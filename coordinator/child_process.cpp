@@ -1,4 +1,4 @@
-#include "coordinator/submission/child_process.hpp"
+#include "coordinator/child_process.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -12,7 +12,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <sstream>
+#include <thread>
 
 #include "jobs/error.hpp"
 
@@ -21,7 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kMaxBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
+constexpr std::chrono::milliseconds kPause{5};
 
 /// A pipe that a child writes to and this process reads.
 class Pipe {
@@ -80,13 +83,14 @@ class Child {
   ~Child() {
     if (pid_ < 0) return;
     ::kill(pid_, SIGKILL);
-    wait();
+    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
   }
 
-  int wait() {
+  /// Its exit status; none while it runs.
+  std::optional<int> status() {
     int status = 0;
-    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-    }
+    if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
@@ -103,23 +107,16 @@ class Child {
   pid_t pid_ = -1;
 };
 
-/// Reads both pipes to their ends.
+/// Reads both pipes to their ends, or to `end`.
 void collect(Pipe& output, Pipe& errors, Finished& finished, const std::string& name,
-             std::chrono::seconds limit) {
-  const Clock::time_point deadline = Clock::now() + limit;
+             Clock::time_point end) {
   while (output.reader() >= 0 || errors.reader() >= 0) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) {
-      throw Error(ExitCode::failed,
-                  fmt::format("{}: expected an end within {} s, found none", name, limit.count()));
-    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+    if (left <= 0) return;
     // poll skips a reader of -1.
     std::array<pollfd, 2> ready = {pollfd{output.reader(), POLLIN, 0},
                                    pollfd{errors.reader(), POLLIN, 0}};
-    if (::poll(ready.data(), ready.size(), static_cast<int>(left)) < 0 && errno != EINTR) {
-      throw system_error(name, "wait for its output", errno);
-    }
+    if (::poll(ready.data(), ready.size(), static_cast<int>(left)) <= 0) continue;
     if (ready[0].revents != 0) output.read_into(finished.output);
     if (ready[1].revents != 0) errors.read_into(finished.errors);
     if (finished.output.size() + finished.errors.size() > kMaxBytes) {
@@ -144,15 +141,26 @@ bool is_on_path(const std::string& program) {
 
 Finished run_program(const std::vector<std::string>& words,
                      const std::vector<std::string>& environment, std::chrono::seconds limit) {
+  const Clock::time_point end = Clock::now() + limit;
   Pipe output;
   Pipe errors;
   Finished finished;
   Child child(words, environment, output, errors);
   output.close_writer();
   errors.close_writer();
-  collect(output, errors, finished, words.front(), limit);
-  finished.status = child.wait();
-  return finished;
+  collect(output, errors, finished, words.front(), end);
+  // It may have closed both and go on.
+  for (;;) {
+    if (const auto status = child.status()) {
+      finished.status = *status;
+      return finished;
+    }
+    if (Clock::now() >= end) {
+      throw Error(ExitCode::failed, fmt::format("{}: expected an end within {} s, found none",
+                                                words.front(), limit.count()));
+    }
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 std::vector<std::string> current_environment() {

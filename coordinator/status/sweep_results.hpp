@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/status/sweep_record.hpp"
+#include "coordinator/status/text_table.hpp"
+#include "jobs/result.hpp"
+
+namespace fp8cal {
+
+/// How one recipe of a result compares with BF16; none where there is nothing to compare with.
+struct RecipeFigures {
+  std::string recipe;
+  std::optional<double> bf16 = {};  ///< perplexity
+  double perplexity = 0;
+  std::optional<PerplexityDifference> difference = {};  ///< without an interval where there is none
+  bool has_interval = false;
+  std::optional<double> mean_kl = {};  ///< nats a token
+};
+
+/// What came of one task of a sweep.
+struct TaskResult {
+  SweepTask task;
+  std::string state = {};    ///< of its JobStatus; "missing" where there is none and no result
+  std::string message = {};  ///< why there is no result
+  std::string digest = {};   ///< content digest; empty: no result
+  std::vector<RecipeFigures> recipes = {};
+};
+
+/// Reads the task's status and, if it is done, its result as read_result does. What is wrong with
+/// them is told as the message.
+TaskResult read_task_result(const SweepTask& task);
+
+/// A row a recipe of each task, one for a task without a result. The first one is for a terminal,
+/// the second one has all digits and a column for each figure.
+TextTable short_table(const std::vector<std::string>& keys, const std::vector<TaskResult>& tasks);
+TextTable full_table(const std::vector<std::string>& keys, const std::vector<TaskResult>& tasks);
+
+/// "1 of 4 tasks has no result: task 2: failed: ..."; empty where all have one.
+std::string missing_text(const std::vector<TaskResult>& tasks);
+
+}  // namespace fp8cal
