@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A Slurm cluster for tests on this machine alone, of Debian's slurm-wlm and munge:
-#   cluster.sh start FOLDER             3 nodes, n1 to n3, of 4 cores, 4000 MB and 2 GPUs each (as far as
+#   cluster.sh start FOLDER             3 nodes, n1 to n3, of 4 cores, 12000 MB and 2 GPUs each (as far as
 #                                       Slurm knows), on loopback ports; prints the path for SLURM_CONF
 #   cluster.sh stop FOLDER              ends all of it
 #   cluster.sh kill-daemon FOLDER NODE  kills a node's slurmd; what it runs goes on
@@ -75,7 +75,7 @@ ReturnToService=2
 SlurmdTimeout=6
 KillWait=8
 GresTypes=gpu
-NodeName=n[1-${#nodes[@]}] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((first + 1))-$((first + ${#nodes[@]}))] CPUs=4 RealMemory=4000 Gres=gpu:2
+NodeName=n[1-${#nodes[@]}] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((first + 1))-$((first + ${#nodes[@]}))] CPUs=4 RealMemory=12000 Gres=gpu:2
 PartitionName=main Nodes=ALL Default=YES MaxTime=30 State=UP
 PartitionName=one Nodes=n1 MaxTime=5 State=UP
 CONF

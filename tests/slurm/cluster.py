@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 import harness  # noqa: E402  (from the folder above)
 
 SCRIPT = harness.SOURCE / "slurm" / "testing" / "cluster.sh"
-NODES, NODE_GPUS, NODE_MEGABYTES = 3, 2, 4000  # of cluster.sh
+NODES, NODE_GPUS = 3, 2  # of cluster.sh
 
 _folder = None
 
@@ -108,7 +108,7 @@ class SlurmTest(harness.TempFolderTest):
     def job_file(self, name="job.ini", **changes):
         """A small job; changes: other values of its keys, as harness.small_job takes them."""
         keys = harness.small_job(self.result, **{
-            "runtime__device_memory": "256MiB", "runtime__threads": 1,
+            "runtime__device_memory": "2GiB", "runtime__threads": 1,
             "runtime__progress": "lines"} | changes)
         sections = {}
         for key, value in keys.items():
