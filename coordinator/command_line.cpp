@@ -268,14 +268,6 @@ constexpr const char* kOverview =
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
-  fp8cal status [ID|JOB] [--json]              how a job of 'fp8cal submit' is: what Slurm and the job
-                                               itself say, by Slurm's id or by the job file; without
-                                               one: all of yours in the queue
-  fp8cal collect SWEEP.json [--csv FILE]       one table of the results of an array of jobs; exit
-                                               code 1 where one has no result
-  fp8cal synth --config CONFIG.json [--seed N] FOLDER
-                                               a random checkpoint of that shape with a few planted
-                                               outlier channels, for trying a cluster without weights
   fp8cal submit JOB [--nodes N] [--gpus-per-node G] [--partition P] [--account A] [--time T]
                     [--array KEY=V,... [KEY=V,...]] [--after ID] [--site FILE] [--template FILE]
                     [--dry-run] [--key value ...]
@@ -286,6 +278,14 @@ constexpr const char* kOverview =
                                                succeeded. --site: the cluster's settings, else those
                                                of the file that FP8CAL_SITE names. --dry-run: print
                                                the batch script, submit nothing
+  fp8cal status [ID|JOB] [--json]              how a job of 'fp8cal submit' is: what Slurm and the job
+                                               itself say, by Slurm's id or by the job file; without
+                                               one: all of yours in the queue
+  fp8cal collect SWEEP.json [--csv FILE]       one table of the results of an array of jobs; exit
+                                               code 1 where one has no result
+  fp8cal synth --config CONFIG.json [--seed N] FOLDER
+                                               a random checkpoint of that shape with a few planted
+                                               outlier channels, for trying a cluster without weights
   fp8cal help job                              every key of a job file
   fp8cal version
 

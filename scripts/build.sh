@@ -8,4 +8,6 @@ shift || true
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
-cmake --build --preset "$preset" ${*:+--target "$@"}
+targets=()
+[ $# -eq 0 ] || targets=(--target "$@")
+cmake --build --preset "$preset" "${targets[@]}"

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # bash bind.sh PROGRAM [ARGUMENT...]: runs it as one rank of several on this host, bound to its share
 # of the cores near its GPU, so that its memory is near as well. Ranks take the host's GPUs in turn.
 # Without GPUs, each gets its share of all cores; where there are fewer cores than ranks, all of them.

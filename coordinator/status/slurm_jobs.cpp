@@ -17,8 +17,6 @@ namespace {
 
 constexpr std::chrono::seconds kLimit{30};  // a controller that does not answer is not waited for
 
-constexpr std::string_view kMark = "fp8cal ";  // before the folder, in the comment of a job
-
 /// A column of `squeue -O`: values are cut to the width, in bytes, and padded with blanks.
 struct Column {
   const char* field;
@@ -125,12 +123,6 @@ bool is_slurm_id(const std::string& text) {
   const std::string_view whole = text;
   return is_number(whole.substr(0, bar)) &&
          (bar == whole.size() || is_number(whole.substr(bar + 1)));
-}
-
-std::string folder_in_comment(const std::string& comment) {
-  if (!comment.starts_with(kMark)) return "";
-  const std::string folder = comment.substr(kMark.size());
-  return folder.starts_with('/') ? folder : "";
 }
 
 bool has_ended(const std::string& state) {

@@ -44,9 +44,6 @@ std::vector<SlurmJob> parse_squeue(const std::string& text);
 /// Whether `text` is the id of a job or of a task: "123" or "120_3".
 bool is_slurm_id(const std::string& text);
 
-/// The folder that 'fp8cal submit' made for a job with this comment; empty for the jobs of others.
-std::string folder_in_comment(const std::string& comment);
-
 /// Whether a job in this state will do nothing more.
 bool has_ended(const std::string& state);
 

@@ -9,6 +9,7 @@
 #include "coordinator/status/printable.hpp"
 #include "coordinator/status/slurm_jobs.hpp"
 #include "coordinator/status/status_text.hpp"
+#include "coordinator/submission/run_folder.hpp"
 #include "coordinator/supervision/last_words.hpp"
 #include "jobs/error.hpp"
 
@@ -75,8 +76,7 @@ JobView job_of_id(const std::string& id) {
 
 JobView job_of_file(const std::string& file) {
   const Job job = read_job(file, {});
-  const std::string folder =
-      std::filesystem::absolute(job.output.result).lexically_normal().string() + ".slurm";
+  const std::string folder = run_folder_of(job.output.result).string();
   std::error_code ignored;
   if (std::filesystem::is_directory(folder, ignored)) {
     Answer answer = ask({"-t", "all", "--me"});

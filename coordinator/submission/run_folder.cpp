@@ -1,6 +1,7 @@
 #include "coordinator/submission/run_folder.hpp"
 
 #include <span>
+#include <string_view>
 
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
@@ -12,6 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxScriptBytes = 64 << 20;
+constexpr std::string_view kMark = "fp8cal ";  // before the folder, in the comment of a job
 
 }  // namespace
 
@@ -21,7 +23,15 @@ fs::path run_folder_of(const fs::path& result) {
 
 fs::path token_cache_of(const fs::path& run_folder) { return run_folder / "tokens"; }
 
-std::string job_comment(const fs::path& run_folder) { return "fp8cal " + run_folder.string(); }
+std::string job_comment(const fs::path& run_folder) {
+  return std::string(kMark) + run_folder.string();
+}
+
+std::string folder_in_comment(const std::string& comment) {
+  if (!comment.starts_with(kMark)) return "";
+  const std::string folder = comment.substr(kMark.size());
+  return folder.starts_with('/') ? folder : "";
+}
 
 StagedFiles::StagedFiles(const fs::path& folder) : folder_(folder) {
   std::error_code error;
@@ -45,16 +55,26 @@ StagedFiles::~StagedFiles() {
     // A destructor must not throw, and the refusal that led here is the one to tell of.
   }
   std::error_code ignored;
-  if (made_folder_) fs::remove(folder_, ignored);  // only where it is empty
+  if (made_folder_) fs::remove_all(folder_, ignored);  // with the token cache of an array
 }
 
 fs::path StagedFiles::write(const std::string& name, const std::string& text) {
   const fs::path path = folder_ / name;
+  remember(path);
+  write_atomically(path, std::as_bytes(std::span(text)));
+  return path;
+}
+
+void StagedFiles::remove(const std::string& name) {
+  const fs::path path = folder_ / name;
+  remember(path);
+  remove_files({path});
+}
+
+void StagedFiles::remember(const fs::path& path) {
   std::optional<std::string> before;
   if (fs::exists(path)) before = read_text_file(path, kMaxScriptBytes);
   before_.try_emplace(path, std::move(before));
-  write_atomically(path, std::as_bytes(std::span(text)));
-  return path;
 }
 
 }  // namespace fp8cal

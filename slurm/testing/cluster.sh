@@ -97,7 +97,7 @@ start_node() { slurmd -N "$1" -f "$SLURM_CONF" || fail "slurmd of $1 does not st
 crash() {
   local node=$1 process parent
   end "slurmd-$node" KILL
-  grep -lsz "^SLURMD_NODENAME=$node\$" /proc/[0-9]*/environ | cut -d/ -f3 |
+  (grep -lsz "^SLURMD_NODENAME=$node\$" /proc/[0-9]*/environ || true) | cut -d/ -f3 |
     while read -r process; do
       grep -qsz "^SLURM_CONF=$SLURM_CONF\$" "/proc/$process/environ" || continue
       parent=$(awk '/^PPid:/ {print $2}' "/proc/$process/status" 2>/dev/null) || continue

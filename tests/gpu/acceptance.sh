@@ -54,7 +54,7 @@ run_test() {
 kernels() {
   on_every_gpu run_test
   for ranks in 2 4; do
-    [ "$gpus" -ge $ranks ] && [ -x "$programs/nccl_tests" ] || continue
+    if [ "$gpus" -lt $ranks ] || [ ! -x "$programs/nccl_tests" ]; then continue; fi
     FP8CAL_REQUIRE_GPU=1 "${mpi[@]}" -n $ranks "$programs/nccl_tests" >"$out/nccl-$ranks.log" 2>&1
     echo "== nccl_tests on $ranks: exit $?"
   done
@@ -80,7 +80,7 @@ watch_memory() {
   local job=$! most=0 used
   while kill -0 $job 2>/dev/null; do
     used=$(nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | sort -n | tail -n 1)
-    [ "$used" -gt $most ] && most=$used
+    [ "$used" -gt "$most" ] && most=$used
     sleep 0.3
   done
   echo "nvidia-smi: at most $most MiB in use"

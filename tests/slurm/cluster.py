@@ -171,6 +171,6 @@ class SlurmTest(harness.TempFolderTest):
         """Of the same job, run here."""
         alone = self.folder / "alone.h5"
         keys = {"output.result": alone, "runtime.checkpoint": "none"} | changes
-        done = harness.run(["run", str(file), *harness.options_of(keys)])
+        done = harness.run(["run", str(file), *harness.options_of(keys)], ranks=2, timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
         return self.digest(alone)

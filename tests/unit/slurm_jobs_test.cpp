@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "coordinator/submission/run_folder.hpp"
+
 namespace fp8cal {
 namespace {
 
