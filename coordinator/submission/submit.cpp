@@ -167,8 +167,12 @@ std::vector<std::string> program_of(const SiteConfig& site) {
 /// Writes the scripts and hands them to Slurm.
 void hand_over(const BatchJob& batch, const std::string& run, const std::string& collect,
                const Shape& shape, const SlurmCommands& slurm, StagedFiles& files) {
-  if (batch.is_array()) files.write("sweep.json", sweep_json(batch));
-  // What an earlier job said of itself is not to be taken for this one's.
+  // What an earlier job left is not to be taken for this one's.
+  if (batch.is_array()) {
+    files.write("sweep.json", sweep_json(batch));
+  } else {
+    files.remove("sweep.json");
+  }
   for (const BatchTask& task : batch.tasks) files.remove(task.status.filename().string());
   const std::string job = slurm.submit(files.write("batch.sh", run), {});
   files.keep();
