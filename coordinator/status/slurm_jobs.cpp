@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "coordinator/child_process.hpp"
-#include "coordinator/status/printable.hpp"
+#include "coordinator/submission/text_checks.hpp"
 #include "jobs/error.hpp"
 
 namespace fp8cal {
@@ -40,11 +40,6 @@ constexpr std::array kColumns = {
     Column{"NodeList", 16, &SlurmJob::nodes},
 };
 
-std::string trimmed(std::string_view text) {
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  return std::string(text);
-}
-
 std::string format_option() {
   std::string text;
   for (const Column& column : kColumns) {
@@ -68,10 +63,6 @@ SlurmJob parse_line(std::string_view line) {
     job.id += "_" + job.array_task;
   }
   return job;
-}
-
-std::string first_line(const std::string& text) {
-  return printable(std::string_view(text).substr(0, std::min(text.find('\n'), text.size())));
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ std::string array_text(const BatchJob& batch) {
                      plural(batch.tasks.size(), "task"), keys);
 }
 
-std::string duration_text(double seconds) {
+std::string rough_duration(double seconds) {
   if (seconds < 90) return fmt::format("{:.0f} s", seconds);
   if (seconds < 5400) return fmt::format("{:.0f} min", seconds / 60);
   return fmt::format("{:.1f} h", seconds / 3600);
@@ -36,7 +36,7 @@ std::string time_text(const Forecast& forecast, const BatchRequest& request,
   if (!forecast.seconds) return fmt::format("time        no estimate on CPUs; {}\n", limit);
   std::string text = fmt::format(
       "time        about {} of computing and reading ({:g} TFLOP/s a GPU, {:g} GB/s a node); {}\n",
-      duration_text(*forecast.seconds), site.gpu_tflops, kFileRate / 1e9, limit);
+      rough_duration(*forecast.seconds), site.gpu_tflops, kFileRate / 1e9, limit);
   const auto seconds = parse_slurm_time(request.time);
   if (seconds && *forecast.seconds + site.warning > static_cast<double>(*seconds)) {
     text += fmt::format(

@@ -12,6 +12,7 @@
 #include "coordinator/child_process.hpp"
 #include "coordinator/inputs.hpp"
 #include "coordinator/output_checks.hpp"
+#include "coordinator/status/slurm_jobs.hpp"
 #include "coordinator/submission/batch_job.hpp"
 #include "coordinator/submission/batch_script.hpp"
 #include "coordinator/submission/cluster.hpp"
@@ -57,14 +58,8 @@ void check_time(const SiteConfig& site) {
                    fmt::format("{} s", *seconds));
 }
 
-/// "123", or "123_4" for a task of an array.
 void check_job_id(const std::string& id) {
-  const auto is_number = [](const std::string& text) {
-    return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-  };
-  const std::size_t line = id.find('_');
-  const bool task_is_good = line == std::string::npos || is_number(id.substr(line + 1));
-  if (id.empty() || (is_number(id.substr(0, line)) && task_is_good)) return;
+  if (id.empty() || is_slurm_id(id)) return;
   throw InputError("--after", "bad value", "a job's id such as 123 or 123_4", in_quotes(id));
 }
 
