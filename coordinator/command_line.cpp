@@ -81,6 +81,14 @@ struct Option {
   void (*store)(CommandLine& line, const std::string& value);
 };
 
+void store_tolerance_scale(CommandLine& line, const std::string& value) {
+  line.tolerances.scale = parse_tolerance("--tolerance-scale", value);
+}
+
+void store_tolerance_ppl(CommandLine& line, const std::string& value) {
+  line.tolerances.ppl = parse_tolerance("--tolerance-ppl", value);
+}
+
 constexpr Option kOptions[] = {
     {"plan", "ranks",
      [](CommandLine& line, const std::string& value) {
@@ -100,14 +108,12 @@ constexpr Option kOptions[] = {
     {"export", "model", [](CommandLine& line, const std::string& value) { line.model = value; }},
     {"export", "out", [](CommandLine& line, const std::string& value) { line.out = value; }},
     {"export", "format", [](CommandLine& line, const std::string& value) { line.format = value; }},
-    {"audit", "tolerance-scale",
-     [](CommandLine& line, const std::string& value) {
-       line.tolerance_scale = parse_tolerance("--tolerance-scale", value);
-     }},
-    {"audit", "tolerance-ppl",
-     [](CommandLine& line, const std::string& value) {
-       line.tolerance_ppl = parse_tolerance("--tolerance-ppl", value);
-     }},
+    {"audit", "tolerance-scale", store_tolerance_scale},
+    {"audit", "tolerance-ppl", store_tolerance_ppl},
+    {"submit", "rerun",
+     [](CommandLine& line, const std::string& value) { line.submit.rerun = value; }},
+    {"submit", "tolerance-scale", store_tolerance_scale},
+    {"submit", "tolerance-ppl", store_tolerance_ppl},
     {"submit", "nodes",
      [](CommandLine& line, const std::string& value) {
        line.submit.nodes = parse_number("--nodes", value, 1, kMaxRanks);
@@ -196,13 +202,27 @@ bool store_flag(CommandLine& line, const std::string& argument) {
 /// `audit` verifies one result, runs one again, or compares two.
 void check_audit(const CommandLine& line) {
   if (line.command != "audit") return;
-  const int asked = (line.other.empty() ? 0 : 1) + (line.verify ? 1 : 0) + (line.rerun ? 1 : 0);
+  // A rerun may have a second argument, its job file.
+  const bool compares = !line.other.empty() && !line.rerun;
+  const int asked = (compares ? 1 : 0) + (line.verify ? 1 : 0) + (line.rerun ? 1 : 0);
   if (asked != 1) {
     throw InputError(kWhere, "'audit'", "two results to compare, or one and --verify or --rerun",
                      asked == 0 ? "one" : "more than one of these");
   }
   if (line.rerun || line.job.empty()) return;
   throw InputError(kWhere, "'audit' runs nothing", "--rerun", "'--" + line.job.front().key + "'");
+}
+
+/// `submit` has a tolerance only for what it compares, and no array of comparisons.
+void check_submit(const CommandLine& line) {
+  if (line.command != "submit") return;
+  const bool compares = !line.submit.rerun.empty();
+  if (!compares && !line.tolerances.exact()) {
+    throw InputError(kWhere, "a tolerance, but nothing to compare", "--rerun RESULT beside it",
+                     "none");
+  }
+  if (!compares || line.submit.array.empty()) return;
+  throw InputError(kWhere, "--rerun and --array", "one of them", "both");
 }
 
 void store_subject(CommandLine& line, const std::string& argument) {
@@ -237,6 +257,7 @@ void check_complete(const CommandLine& line) {
   need("collect", line.subject, "a sweep", "the sweep.json of 'fp8cal submit'");
   need("audit", line.subject, "a result", "one to verify, or two to compare");
   check_audit(line);
+  check_submit(line);
 }
 
 constexpr const char* kOverview =
@@ -261,23 +282,26 @@ constexpr const char* kOverview =
                                                2^-7), perplexities by X
   fp8cal audit A --verify [--json]             hash everything in a result, recompute what follows
                                                from the rest, and name what was changed
-  fp8cal audit A --rerun [--json] [--tolerance-scale X] [--tolerance-ppl X] [--key value ...]
+  fp8cal audit A --rerun [JOB] [--json] [--tolerance-scale X] [--tolerance-ppl X] [--key value ...]
                                                run the stored job again, on whatever this is, and
                                                compare: with its own tokens, on the weights that its
-                                               digest names. Keys: model.path, partition.*, runtime.*
+                                               digest names. Keys, also those that a job file gives:
+                                               model.path, partition.*, runtime.*
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
   fp8cal submit JOB [--nodes N] [--gpus-per-node G] [--partition P] [--account A] [--time T]
                     [--array KEY=V,... [KEY=V,...]] [--after ID] [--site FILE] [--template FILE]
+                    [--rerun RESULT [--tolerance-scale X] [--tolerance-ppl X]]
                     [--dry-run] [--key value ...]
                                                check the job against model and cluster, and let Slurm
                                                run it on N x G ranks. --array: a task for each
                                                combination of values, and one table of all ('+' joins
                                                a value that is a list). --after: when that job has
                                                succeeded. --site: the cluster's settings, else those
-                                               of the file that FP8CAL_SITE names. --dry-run: print
-                                               the batch script, submit nothing
+                                               of the file that FP8CAL_SITE names. --rerun: 'fp8cal
+                                               audit RESULT --rerun JOB' instead of 'fp8cal run JOB'.
+                                               --dry-run: print the batch script, submit nothing
   fp8cal status [ID|JOB] [--json]              how a job of 'fp8cal submit' is: what Slurm and the job
                                                itself say, by Slurm's id or by the job file; without
                                                one: all of yours in the queue

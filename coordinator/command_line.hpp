@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/audit/tolerances.hpp"
 #include "coordinator/submission/submit_options.hpp"
 #include "jobs/job.hpp"
 
@@ -15,7 +16,8 @@ struct CommandLine {
   std::string command;         ///< "run", "plan", "scales", ...
   std::string subject;         ///< job file, result, folder, Slurm's id of a job, or what to help
                                ///< with; may be empty
-  std::string other;           ///< audit: the result to compare with; may be empty
+  std::string other;           ///< audit: the result to compare with, or the job file of a rerun;
+                               ///< may be empty
   std::vector<JobOption> job;  ///< --section.key value
   std::optional<int> ranks;    ///< plan --ranks N
   bool json = false;           ///< bench, audit, status --json
@@ -31,8 +33,7 @@ struct CommandLine {
   bool force = false;                         ///< export --force
   bool verify = false;                        ///< audit --verify
   bool rerun = false;                         ///< audit --rerun, with `job`
-  double tolerance_scale = 0;                 ///< audit --tolerance-scale, relative
-  double tolerance_ppl = 0;                   ///< audit --tolerance-ppl, absolute
+  Tolerances tolerances;                      ///< audit, submit --rerun
   SubmitOptions submit;                       ///< submit
   std::string csv;                            ///< collect --csv FILE; empty: none
   std::string text;                           ///< as it was typed, for the record

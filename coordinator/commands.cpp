@@ -12,11 +12,11 @@
 
 #include "coordinator/audit/audit_command.hpp"
 #include "coordinator/bench.hpp"
-#include "coordinator/both_listeners.hpp"
 #include "coordinator/checkpoint/export.hpp"
 #include "coordinator/checkpoint/export_folder.hpp"
 #include "coordinator/checkpoint/synthetic_checkpoint.hpp"
 #include "coordinator/child_process.hpp"
+#include "coordinator/job_progress.hpp"
 #include "coordinator/output_checks.hpp"
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
@@ -33,7 +33,6 @@
 #include "coordinator/supervision/guards.hpp"
 #include "coordinator/supervision/last_words.hpp"
 #include "coordinator/supervision/supervisor.hpp"
-#include "coordinator/supervision/telling_listener.hpp"
 #include "coordinator/version.hpp"
 #include "jobs/atomic_file.hpp"
 #include "jobs/recipe.hpp"
@@ -99,7 +98,7 @@ void run(const CommandLine& line, const Control& control, const Guards& guards,
   Job job;
   run_agreed(control, [&] { job = read_job(line.subject, line.job); });
   const bool speaks = control.rank() == 0;
-  if (speaks && !job.runtime.status.empty()) status.emplace(job, control.size());
+  begin_status(job, control, status);
   run_agreed(control, [&] {
     check_ranks(job, control);
     job = fit_to_model(std::move(job));
@@ -111,21 +110,18 @@ void run(const CommandLine& line, const Control& control, const Guards& guards,
     const ExportRequest request = checkpoint_request(job);
     prepare_export_folder(request.model, request.out, request.force);
   });
-  const auto shown =
-      make_progress(speaks ? resolve_progress(job.runtime.progress) : ProgressKind::none);
-  std::optional<BothListeners> shown_and_kept;
-  if (status) shown_and_kept.emplace(*shown, *status);
-  TellingListener progress(status ? static_cast<ProgressListener&>(*shown_and_kept) : *shown);
+  JobProgress progress(job, control, status ? &*status : nullptr);
   if (speaks) {
     for (const std::string& warning : protocol_warnings(job)) spdlog::warn(warning);
   }
-  const Outcome outcome = run_job(job, line.text, control, MPI_COMM_WORLD, progress);
+  const Outcome outcome = run_job(job, line.text, control, MPI_COMM_WORLD, progress.listener());
   if (status) status->tell_digest(outcome.digest);
   if (speaks) fmt::print("{}", summarize(job, outcome));
   std::fflush(stdout);
   if (!job.output.checkpoint.empty()) {
     export_checkpoint(checkpoint_request(job), outcome.result, outcome.digest,
-                      job.runtime.threads.value_or(threads_per_rank(control)), control, progress);
+                      job.runtime.threads.value_or(threads_per_rank(control)), control,
+                      progress.listener());
     if (speaks) fmt::print("checkpoint {}\n", job.output.checkpoint);
   }
   if (speaks && !job.runtime.checkpoint.empty()) remove_progress(job.runtime.checkpoint);
@@ -240,11 +236,14 @@ int run_on_ranks(const CommandLine& line, std::vector<std::string> environment) 
     if (line.command == "plan") plan(line, control);
     if (line.command == "scales") scales(line, control);
     if (line.command == "export") export_result(line, control);
-    if (line.command == "audit") audit(line, control, MPI_COMM_WORLD, {stop_signals, monitor});
+    if (line.command == "audit") {
+      audit(line, control, MPI_COMM_WORLD, {stop_signals, monitor}, status);
+    }
     if (line.command == "bench") bench(line, control);
     if (line.command == "synth") synth(line, control);
     if (line.command == "submit") {
-      submit({line.subject, line.job, line.submit, std::move(environment)}, control);
+      submit({line.subject, line.job, line.submit, line.tolerances, std::move(environment)},
+             control);
     }
     if (status) status->finish(ExitCode::done, "");
     return static_cast<int>(ExitCode::done);

@@ -1,6 +1,7 @@
 #include "jobs/job.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/program_options.hpp>
@@ -137,6 +138,14 @@ Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& op
     key.store(job, values[key.name]);
   }
   return job;
+}
+
+std::vector<JobOption> read_job_keys(const std::filesystem::path& file) {
+  std::vector<JobOption> options;
+  for (const auto& [key, values] : parse_file(file, read_text(file))) {
+    options.push_back({key, fmt::format("{}", fmt::join(values, ","))});
+  }
+  return options;
 }
 
 std::string describe_job_keys() {

@@ -74,6 +74,10 @@ struct JobOption {
 /// InputError for an unknown key (naming the nearest one), a bad value, or a missing required key.
 Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& options);
 
+/// The keys that a job file gives, in byte order, a list's values joined by commas. Paths and
+/// errors as in read_job, but no key is required.
+std::vector<JobOption> read_job_keys(const std::filesystem::path& file);
+
 /// Every key with its default and meaning, as `fp8cal help job` prints it.
 std::string describe_job_keys();
 

@@ -86,8 +86,8 @@ void add_record_keys(std::vector<JobKey>& keys) {
                   .default_value = "none",
                   .is_path = true,
                   .help =
-                      "Where 'fp8cal run' tells, in a small JSON file that it keeps up to date, "
-                      "how far it is and how it ended; 'fp8cal status' reads it",
+                      "Where 'fp8cal run' and a rerun tell, in a small JSON file that they keep up "
+                      "to date, how far they are and how they ended; 'fp8cal status' reads it",
                   .store = [](Job& job, const Values& v) {
                     job.runtime.status = v[0] == "none" ? "" : v[0];
                   }});

@@ -9,12 +9,11 @@
 #include "coordinator/audit/audit_text.hpp"
 #include "coordinator/audit/rerun.hpp"
 #include "coordinator/audit/weights_check.hpp"
+#include "coordinator/job_progress.hpp"
 #include "coordinator/model_attributes.hpp"
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
-#include "coordinator/progress.hpp"
 #include "coordinator/resume/progress_file.hpp"
-#include "coordinator/supervision/telling_listener.hpp"
 #include "jobs/error.hpp"
 #include "jobs/result_writer.hpp"
 #include "sharding/agreement.hpp"
@@ -65,8 +64,7 @@ StoredResult read_for_audit(const std::string& file) {
 /// other: what to call the second one.
 void compare_results(const CommandLine& line, const StoredResult& a, const StoredResult& b,
                      const std::string& other) {
-  const Comparison found =
-      compare(a, b, {.scale = line.tolerance_scale, .ppl = line.tolerance_ppl});
+  const Comparison found = compare(a, b, line.tolerances);
   fmt::print("{}", line.json ? comparison_json(found, line.subject, other) + "\n"
                              : comparison_text(found, line.subject, other));
   if (!found.cause) return;
@@ -80,34 +78,37 @@ void compare_results(const CommandLine& line, const StoredResult& a, const Store
 }
 
 /// Every rank reads the file: it holds the tokens that all of them need.
-void rerun(const CommandLine& line, const Control& control, MPI_Comm world, const Guards& guards) {
+void rerun(const CommandLine& line, const Control& control, MPI_Comm world, const Guards& guards,
+           std::optional<StatusKeeper>& status) {
   StoredResult stored;
   Rerun again;
   run_agreed(control, [&] {
     stored = read_for_audit(line.subject);
-    again = rerun_of(stored, line.subject, line.job);
-    check_ranks(again.job, control);
+    again = rerun_of(stored, line.subject, rerun_options(line.other, line.job));
   });
-  const bool speaks = control.rank() == 0;
+  begin_status(again.job, control, status);
+  run_agreed(control, [&] { check_ranks(again.job, control); });
   stand_guard(again.job, control, guards);
-  const auto shown =
-      make_progress(speaks ? resolve_progress(again.job.runtime.progress) : ProgressKind::none);
-  TellingListener progress(*shown);
+  JobProgress progress(again.job, control, status ? &*status : nullptr);
   check_weights(stored, line.subject, again, control);
-  Outcome outcome =
-      compute_job(again.job, std::move(again.inputs), line.text, control, world, progress);
+  const bool speaks = control.rank() == 0;
+  if (!speaks) stored = {};  // compared on rank 0
+  Outcome outcome = compute_job(again.job, std::move(again.inputs), line.text, control, world,
+                                progress.listener());
   run_agreed(control, [&] {
     if (!speaks) return;
     if (!again.job.runtime.checkpoint.empty()) remove_progress(again.job.runtime.checkpoint);
     const std::string digest = content_digest_of(outcome.result);
+    if (status) status->tell_digest(digest);
     compare_results(line, stored, {std::move(outcome.result), digest}, "the rerun");
   });
 }
 
 }  // namespace
 
-void audit(const CommandLine& line, const Control& control, MPI_Comm world, const Guards& guards) {
-  if (line.rerun) return rerun(line, control, world, guards);
+void audit(const CommandLine& line, const Control& control, MPI_Comm world, const Guards& guards,
+           std::optional<StatusKeeper>& status) {
+  if (line.rerun) return rerun(line, control, world, guards, status);
   run_agreed(control, [&] {
     if (control.rank() != 0) return;  // the work of seconds
     if (line.verify) return verify_result(line, control);

@@ -29,7 +29,7 @@ std::vector<JobOption> stored_options(const Result& result, const std::string& w
     if (!given) all.push_back({key, value});
   };
   add("model.path", stored_model_path(result));
-  add("output.result", "none");
+  add("output.result", where);
   add("evaluation.dataset", where);
   add("evaluation.compare", job_attribute<std::string>(result.job, "evaluation.compare", where));
   if (result.calibration.windows() == 0) return all;
@@ -56,6 +56,22 @@ void expect_tokenizer(const std::string& model, const std::string& expected) {
 
 bool may_change_in_rerun(const std::string& key) {
   return key == "model.path" || key.starts_with("partition.") || key.starts_with("runtime.");
+}
+
+std::vector<JobOption> rerun_options(const std::filesystem::path& job_file,
+                                     std::vector<JobOption> options) {
+  for (const JobOption& option : options) {
+    if (may_change_in_rerun(option.key)) continue;
+    throw InputError("command line", "key that the stored job determines",
+                     "model.path, partition.* or runtime.*", "'--" + option.key + "'");
+  }
+  if (job_file.empty()) return options;
+  for (JobOption& key : read_job_keys(job_file)) {
+    const bool given =
+        std::ranges::any_of(options, [&](const JobOption& one) { return one.key == key.key; });
+    if (may_change_in_rerun(key.key) && !given) options.push_back(std::move(key));
+  }
+  return options;
 }
 
 Rerun rerun_of(const StoredResult& stored, const std::string& where,

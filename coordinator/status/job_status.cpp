@@ -16,7 +16,7 @@ using nlohmann::json;
 constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 16;
 constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 53;
 constexpr double kMaxFigure = 1e18;
-constexpr std::array kStates = {"running", "done", "gate_failed", "stopped", "failed"};
+constexpr std::array kStates = {"running", "done", "gate_failed", "differs", "stopped", "failed"};
 
 /// The members of one object; each throws InputError naming the file and the key.
 class Members {
@@ -52,7 +52,7 @@ class Members {
   std::string state(const char* key) const {
     const std::string found = text(key);
     if (std::ranges::find(kStates, found) != kStates.end()) return found;
-    throw InputError(where_, key, "running, done, gate_failed, stopped or failed",
+    throw InputError(where_, key, "running, done, gate_failed, differs, stopped or failed",
                      in_quotes(found));
   }
 
@@ -76,6 +76,8 @@ std::string state_of(ExitCode code) {
       return "done";
     case ExitCode::gate_failed:
       return "gate_failed";
+    case ExitCode::audit_difference:
+      return "differs";
     case ExitCode::progress_saved:
       return "stopped";
     default:

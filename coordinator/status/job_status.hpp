@@ -13,7 +13,7 @@ namespace fp8cal {
 /// What the file of runtime.status says of a job: one JSON object with "format": "fp8cal-status",
 /// "version": 1 and a key for each of these, null where there is none.
 struct JobStatus {
-  std::string state = "running";  ///< running, done, gate_failed, stopped or failed
+  std::string state = "running";  ///< running, done, gate_failed, differs, stopped or failed
   std::string message;            ///< of a job that failed or stopped: its line
   std::optional<int> exit_code;   ///< of a job that has ended
   std::string stage;              ///< such as "calibrate layers 0-31"

@@ -51,6 +51,7 @@ std::string own_words(const TaskView& view, std::int64_t now) {
   const std::string message = printable(status.message);
   if (status.state == "done") return "done";
   if (status.state == "gate_failed") return "a quality gate failed: " + message;
+  if (status.state == "differs") return "the audit found a difference: " + message;
   if (status.state == "stopped") return "stopped, to go on later: " + message;
   if (status.state == "failed") {
     return fmt::format("failed with exit code {}: {}", status.exit_code.value_or(1), message);

@@ -43,14 +43,26 @@ Job read_task_job(const fs::path& job_file, std::vector<JobOption> options, cons
   return fit_to_model(read_job(job_file, options));
 }
 
-/// Where the task's files lie; those that the job does not name itself, in the run folder.
+/// Where the files lie that any job has; in the run folder, where the job does not name its own.
+/// Returns whether it does.
+bool place_record(BatchTask& task, const fs::path& run_folder) {
+  const bool saves = !task.job.runtime.checkpoint.empty();
+  task.progress = saves ? full_path(task.job.runtime.checkpoint) : run_folder / "progress";
+  task.status = run_folder / "status.json";
+  return saves;
+}
+
+/// Adds what the task's job is told of them. names_progress: also where its progress is.
+void tell_record(BatchTask& task, bool names_progress) {
+  task.options.push_back({"runtime.status", task.status.string()});
+  if (names_progress) task.options.push_back({"runtime.checkpoint", task.progress.string()});
+}
+
 void place_files(BatchTask& task, std::size_t number, const fs::path& run_folder, bool is_array) {
   const Job& job = task.job;
   task.result = full_path(job.output.result);
   if (!job.output.checkpoint.empty()) task.checkpoint = full_path(job.output.checkpoint);
-  const bool saves = !job.runtime.checkpoint.empty();
-  task.progress = saves ? full_path(job.runtime.checkpoint) : run_folder / "progress";
-  task.status = run_folder / "status.json";
+  const bool saves = place_record(task, run_folder);
   if (is_array) {
     task.result = numbered(task.result, number);
     task.progress = numbered_folder(task.progress, number);
@@ -63,8 +75,7 @@ void place_files(BatchTask& task, std::size_t number, const fs::path& run_folder
     task.job.output.result = task.result.string();
     task.job.output.checkpoint = task.checkpoint.string();
   }
-  task.options.push_back({"runtime.status", task.status.string()});
-  if (is_array || !saves) task.options.push_back({"runtime.checkpoint", task.progress.string()});
+  tell_record(task, is_array || !saves);
 }
 
 /// A key is given once: what a task or the batch script says wins.
@@ -84,6 +95,8 @@ BatchJob make_batch_job(const fs::path& job_file, const std::vector<JobOption>& 
                         const Sweep& sweep) {
   BatchJob batch = {.job_file = full_path(job_file),
                     .run_folder = {},
+                    .rerun = {},
+                    .command = {"run", full_path(job_file).string()},
                     .sweep = sweep,
                     .options = options,
                     .tasks = {}};
@@ -101,6 +114,30 @@ BatchJob make_batch_job(const fs::path& job_file, const std::vector<JobOption>& 
     place_files(task, number, batch.run_folder, batch.is_array());
     batch.tasks.push_back(std::move(task));
   }
+  drop_replaced_options(batch);
+  return batch;
+}
+
+BatchJob make_rerun_batch(const fs::path& job_file, const std::vector<JobOption>& options,
+                          const fs::path& rerun, const Tolerances& tolerances, const Job& job) {
+  BatchJob batch = {.job_file = full_path(job_file),
+                    .run_folder = run_folder_of(rerun.string() + ".rerun"),
+                    .rerun = full_path(rerun),
+                    .command = {},
+                    .sweep = {},
+                    .options = options,
+                    .tasks = {}};
+  batch.command = {"audit", batch.rerun.string(), batch.job_file.string(), "--rerun"};
+  const auto tolerate = [&](const char* option, double most) {
+    if (most == 0) return;
+    batch.command.insert(batch.command.end(), {option, fmt::to_string(most)});
+  };
+  tolerate("--tolerance-scale", tolerances.scale);
+  tolerate("--tolerance-ppl", tolerances.ppl);
+  BatchTask task;
+  task.job = job;
+  tell_record(task, !place_record(task, batch.run_folder));
+  batch.tasks.push_back(std::move(task));
   drop_replaced_options(batch);
   return batch;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/audit/tolerances.hpp"
 #include "coordinator/submission/sweep.hpp"
 #include "jobs/job.hpp"
 
@@ -14,7 +15,7 @@ struct BatchTask {
   std::vector<std::string> values;   ///< one a key of the sweep
   std::vector<JobOption> options;    ///< what it has beside the options of all: values, own paths
   Job job;                           ///< as it will run, but for what the run folder holds
-  std::filesystem::path result;      ///< absolute
+  std::filesystem::path result;      ///< absolute; empty: a rerun, which writes none
   std::filesystem::path checkpoint;  ///< absolute; empty: none
   std::filesystem::path status;      ///< in the run folder
   std::filesystem::path progress;    ///< saved progress, absolute
@@ -24,6 +25,8 @@ struct BatchTask {
 struct BatchJob {
   std::filesystem::path job_file;    ///< absolute
   std::filesystem::path run_folder;  ///< absolute
+  std::filesystem::path rerun;       ///< result that is run again, absolute; empty: none
+  std::vector<std::string> command;  ///< what fp8cal is told before any job key
   Sweep sweep;
   std::vector<JobOption> options;  ///< of all tasks
   std::vector<BatchTask> tasks;
@@ -35,6 +38,12 @@ struct BatchJob {
 /// fit_to_model do, naming the task.
 BatchJob make_batch_job(const std::filesystem::path& job_file,
                         const std::vector<JobOption>& options, const Sweep& sweep);
+
+/// A rerun of the stored result `rerun` as such a batch, with `tolerances` for what is compared.
+/// job: the stored one, as rerun_of gives it.
+BatchJob make_rerun_batch(const std::filesystem::path& job_file,
+                          const std::vector<JobOption>& options, const std::filesystem::path& rerun,
+                          const Tolerances& tolerances, const Job& job);
 
 /// What sweep.json holds: {"format": "fp8cal-sweep", "version": 1, "job": path, "keys": [...],
 /// "tasks": [{"task": 0, "values": [...], "result": path, "status": path}, ...]}. A path that is no

@@ -99,7 +99,7 @@ std::string run_settings(const BatchJob& batch, const BatchRequest& request, con
     const auto& own = batch.tasks.front().options;
     options.insert(options.end(), own.begin(), own.end());
   }
-  std::vector<std::string> arguments = {"run", batch.job_file.string()};
+  std::vector<std::string> arguments = batch.command;
   const std::vector<std::string> words = words_of_options(options);
   arguments.insert(arguments.end(), words.begin(), words.end());
   return bash_array("fp8cal", program) + "\n" + bash_array("arguments", arguments) + "\n" +

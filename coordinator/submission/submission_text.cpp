@@ -54,6 +54,12 @@ std::string range_of_tasks(const BatchJob& batch, std::filesystem::path BatchTas
 
 std::string writes_text(const BatchJob& batch, const Forecast& forecast) {
   const char* each = batch.is_array() ? " each" : "";
+  if (!batch.rerun.empty()) {
+    return fmt::format(
+        "compares    {}, run again\nwrites      {} (up to {}, until it is compared)\n",
+        batch.rerun.string(), range_of_tasks(batch, &BatchTask::progress),
+        format_byte_size(forecast.progress_bytes));
+  }
   std::string text =
       fmt::format("writes      {} (about {}{})\n", range_of_tasks(batch, &BatchTask::result),
                   format_byte_size(forecast.result_bytes), each);
@@ -89,10 +95,14 @@ std::string describe_submission(const BatchJob& batch, const Forecast& forecast,
 std::string describe_submitted(const BatchJob& batch, const Shape& shape, const std::string& job,
                                const std::optional<std::string>& collecting) {
   const std::string output = (batch.run_folder / ("slurm-" + job)).string();
-  std::string text = fmt::format(
-      "submitted job {} ({}{})\nfollow  fp8cal status {}\noutput  {}{}.out\nresult  {}\n", job,
-      batch.is_array() ? plural(batch.tasks.size(), "task") + " of " : "", shape_text(shape), job,
-      output, batch.is_array() ? "_<task>" : "", range_of_tasks(batch, &BatchTask::result));
+  std::string text =
+      fmt::format("submitted job {} ({}{})\nfollow  fp8cal status {}\noutput  {}{}.out\n", job,
+                  batch.is_array() ? plural(batch.tasks.size(), "task") + " of " : "",
+                  shape_text(shape), job, output, batch.is_array() ? "_<task>" : "");
+  if (!batch.rerun.empty()) {
+    return text + "verdict in that output, and in Slurm's exit code: 0 equal, 4 a difference\n";
+  }
+  text += fmt::format("result  {}\n", range_of_tasks(batch, &BatchTask::result));
   if (!collecting) return text;
   return text + fmt::format("collect job {}, when all tasks have ended\ntable   {}\n", *collecting,
                             (batch.run_folder / "collected.txt").string());

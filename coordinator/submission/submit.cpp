@@ -8,7 +8,9 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <utility>
 
+#include "coordinator/audit/rerun.hpp"
 #include "coordinator/child_process.hpp"
 #include "coordinator/inputs.hpp"
 #include "coordinator/output_checks.hpp"
@@ -25,6 +27,7 @@
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
 #include "jobs/json.hpp"
+#include "jobs/result_reader.hpp"
 #include "sharding/agreement.hpp"
 
 namespace fp8cal {
@@ -83,6 +86,18 @@ std::uint64_t node_memory(const SiteConfig& site, const std::vector<NodeGroup>& 
 void check_outputs(const Job& job) {
   check_writable(job.output.result);
   check_checkpoint_output(job);
+}
+
+/// What a rerun needs: of a run, but no result is written. Every rank reads the stored one.
+Forecast forecast_of_rerun(const Rerun& rerun, const Shape& shape, const SiteConfig& site,
+                           std::uint64_t memory) {
+  open_checkpoint(rerun.job, rerun.inputs.config);
+  Forecast forecast = make_forecast(rerun.job, rerun.inputs, shape, site,
+                                    batch_device(rerun.job, site, memory, shape));
+  constexpr std::uint64_t kFileAndParts = 2;
+  const auto ranks = static_cast<std::uint64_t>(shape.ranks_per_node);
+  forecast.host_memory += ranks * kFileAndParts * std::exchange(forecast.result_bytes, 0);
+  return forecast;
 }
 
 /// The most that a task needs. Tasks whose jobs differ in nothing that matters to the plan are
@@ -206,25 +221,46 @@ SiteConfig check_options(const Submission& submission, const Control& control) {
   return site;
 }
 
+/// The stored job that is to run again; none where the job itself is to run.
+std::optional<Rerun> read_rerun(const Submission& submission) {
+  const std::string& stored = submission.options.rerun;
+  if (stored.empty()) return std::nullopt;
+  return rerun_of(read_result(stored), stored,
+                  rerun_options(submission.job_file, submission.job_options));
+}
+
+BatchJob batch_of(const Submission& submission, const std::optional<Rerun>& rerun) {
+  const SubmitOptions& options = submission.options;
+  if (rerun) {
+    return make_rerun_batch(submission.job_file, submission.job_options, options.rerun,
+                            submission.tolerances, rerun->job);
+  }
+  return make_batch_job(submission.job_file, submission.job_options,
+                        {options.array, submission.job_options});
+}
+
 void submit_alone(const Submission& submission, const Control& control) {
   const SubmitOptions& options = submission.options;
   const SiteConfig site = check_options(submission, control);
   const Shape shape = {options.nodes, options.gpus_per_node};
-  const BatchJob batch = make_batch_job(submission.job_file, submission.job_options,
-                                        {options.array, submission.job_options});
+  const std::optional<Rerun> rerun = read_rerun(submission);
+  const BatchJob batch = batch_of(submission, rerun);
   const SlurmCommands slurm(job_environment(submission.environment));
   const std::vector<NodeGroup> nodes = nodes_for(options, site, slurm);
   const bool gpus = batch.tasks.front().job.runtime.backend != "cpu";
   check_cluster(nodes, site, shape, gpus, site.memory.value_or(0));
   if (!options.dry_run) refuse_second(batch, slurm);
-  for (const BatchTask& task : batch.tasks) check_outputs(task.job);
+  if (!rerun) {
+    for (const BatchTask& task : batch.tasks) check_outputs(task.job);
+  }
 
   std::optional<StagedFiles> files;
   if (!options.dry_run) files.emplace(batch.run_folder);
   // What is tokenized to plan an array need not be tokenized by its tasks.
   const fs::path cache = files && batch.is_array() ? token_cache_of(batch.run_folder) : fs::path();
-  const Forecast forecast =
-      forecast_of(batch, shape, site, node_memory(site, nodes), cache, control);
+  const std::uint64_t memory = node_memory(site, nodes);
+  const Forecast forecast = rerun ? forecast_of_rerun(*rerun, shape, site, memory)
+                                  : forecast_of(batch, shape, site, memory, cache, control);
   const BatchRequest request = request_for(batch, options, site, forecast);
   check_cluster(nodes, site, shape, gpus, request.memory);
   const std::vector<std::string> program = program_of(site);

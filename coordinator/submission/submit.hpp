@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/audit/tolerances.hpp"
 #include "coordinator/submission/submit_options.hpp"
 #include "jobs/job.hpp"
 #include "sharding/control.hpp"
@@ -14,6 +15,7 @@ struct Submission {
   std::string job_file;
   std::vector<JobOption> job_options;
   SubmitOptions options;
+  Tolerances tolerances;                 ///< of a rerun
   std::vector<std::string> environment;  ///< that this program was started with: the job's
 };
 

@@ -76,8 +76,11 @@ SlurmdTimeout=6
 KillWait=8
 GresTypes=gpu
 NodeName=n[1-${#nodes[@]}] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((first + 1))-$((first + ${#nodes[@]}))] CPUs=4 RealMemory=12000 Gres=gpu:2
-PartitionName=main Nodes=ALL Default=YES MaxTime=30 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=ALL Default=YES MaxTime=30 GraceTime=10 State=UP
 PartitionName=one Nodes=n1 MaxTime=5 State=UP
+PartitionName=urgent Nodes=ALL MaxTime=5 PriorityTier=10 State=UP
 CONF
   touch "$folder/gpu0" "$folder/gpu1"  # Slurm 22.05 takes no GPUs without a device's file
   echo "NodeName=n[1-${#nodes[@]}] Name=gpu File=$folder/gpu[0-1]" >"$folder/gres.conf"

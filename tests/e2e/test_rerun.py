@@ -1,12 +1,15 @@
 """`fp8cal audit RESULT --rerun`: a stored job, run again from nothing but its file and the weights."""
 
 import json
+import math
 import shutil
 import unittest
 
 import h5py
+import numpy as np
 
 import harness
+from content_digest import content_digest
 
 
 class RerunTest(harness.RefusalTest):
@@ -39,6 +42,40 @@ class RerunTest(harness.RefusalTest):
                 if ranks > 1:
                     self.assertRegex(done.stdout, r"partition +single \| " + mode.split(":")[0])
         self.expect_equal("--runtime.device_memory", "9MiB")  # streamed
+
+    def test_a_job_file_says_how(self):
+        self.store()
+        moved = self.model.rename(self.folder / "moved")
+        status = self.folder / "status.json"
+        job = self.folder / "rerun.ini"
+        job.write_text(f"[model]\npath = {moved}\n[calibration]\nseed = 99\n"  # the stored one's say
+                       f"[partition]\nmode = tensor\n[runtime]\nstatus = {status}\n")
+        self.assertRegex(self.expect_equal(job, ranks=2).stdout, r"single \| tensor:2")
+        told = json.loads(status.read_text())
+        self.assertEqual([told[key] for key in ("state", "exit_code", "result")],
+                         ["done", 0, str(self.stored)])
+        with h5py.File(self.stored) as file:
+            self.assertEqual(told["digest"], file.attrs["content_digest"].decode())
+        self.expect_equal(job, "--partition.mode", "sequences", ranks=2)  # options win
+        job.write_text("[runtime]\nthread = 3\n")
+        self.refuse(["audit", self.stored, "--rerun", job], ["rerun.ini", "runtime.threads"])
+
+    def test_a_difference_is_told(self):
+        """Of a result whose every number follows from the others, but that its job does not give."""
+        self.store()
+        with h5py.File(self.stored, "r+") as file:
+            nll = file["perplexity/bf16/nll"]
+            values = nll[:]
+            values[0, 0] += 0.5
+            nll[:] = values
+            total = np.cumsum(values.astype(np.float64).ravel())[-1]
+            file["perplexity/bf16"].attrs["ppl"] = math.exp(total / values.size)
+            file.attrs["content_digest"] = np.bytes_(content_digest(file))
+        status = self.folder / "status.json"
+        done = self.rerun("--runtime.status", status)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertRegex(done.stderr, r"^fp8cal: .*stored\.h5 and the rerun differ, first in /perplexity/bf16")
+        self.assertEqual(json.loads(status.read_text())["state"], "differs")
 
     def test_the_texts_are_not_needed(self):
         texts = self.folder / "texts"
@@ -111,7 +148,7 @@ class RerunTest(harness.RefusalTest):
         self.refuse(["audit", self.stored, "--rerun", "--calibration.seed", "3"],
                     ["unknown option", "calibration.seed"])
         self.refuse(["audit", self.stored, "--rerun", "--verify"], ["--verify or --rerun"])
-        self.refuse(["audit", self.stored, self.stored, "--rerun"], ["--verify or --rerun"])
+        self.refuse(["audit", self.stored, self.stored, "--rerun"], ["stored.h5", "job file"])
         self.refuse(["audit", self.stored, self.stored, "--partition.mode", "auto"],
                     ["--rerun", "partition.mode"])
         self.refuse(["audit", self.stored, "--rerun", "--partition.mode", "diagonal"],

@@ -246,6 +246,51 @@ class HandedOver(SubmitTest):
                       done.stderr)
 
 
+class Rerun(SubmitTest):
+    def setUp(self):
+        super().setUp()
+        self.stored = self.folder / "sto'red.h5"
+        done = harness.run(["run", *harness.options_of(harness.small_job(self.stored))])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.run_folder = pathlib.Path(f"{self.stored}.rerun.slurm")
+        self.job.write_text("[runtime]\nbackend = cuda\ndevice_memory = 8GiB\n"
+                            "[calibration]\nsamples = 99\n")
+
+    def submit(self, *words, **environment):
+        return harness.run(["submit", self.job, "--rerun", self.stored, *words],
+                           env=self.slurm.environment() | environment, cwd=self.folder)
+
+    def test_is_audited_there(self):
+        done = self.submit("--gpus-per-node", 4, "--partition.mode", "tensor", "--tolerance-scale",
+                           "2^-7", "--tolerance-ppl", "0.05")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (call,) = self.slurm.calls("sbatch")
+        arguments = settings(call["script"])["arguments"]
+        self.assertEqual(arguments[:8], ["audit", str(self.stored), str(self.job), "--rerun",
+                                         "--tolerance-scale", "0.0078125", "--tolerance-ppl", "0.05"])
+        self.assertEqual(options_in(arguments[6:]), {
+            "--partition.mode": "tensor", "--runtime.status": f"{self.run_folder}/status.json",
+            "--runtime.checkpoint": f"{self.run_folder}/progress"})
+        self.assertEqual(directives(call["script"])["gpus-per-node"], "4")
+        for text in ("on 1 node x 4 ranks", f"compares    {self.stored}, run again\n",
+                     f"output  {self.run_folder}/slurm-123.out\n", "4 a difference"):
+            self.assertIn(text, done.stdout)
+        self.assertNotIn("\nresult ", done.stdout)
+
+    def test_refused(self):
+        gone = self.folder / "gone.h5"
+        for text, words in (("gone.h5", ("--rerun", gone)),
+                            ("--calibration.seed", ("--calibration.seed", 3)),
+                            ("does not fit", ("--runtime.device_memory", "1MiB")),
+                            ("config.json", ("--model.path", self.folder / "gone"))):
+            done = self.submit(*words)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertIn(text, done.stderr)
+            self.assertFalse(self.run_folder.exists())
+        self.assertEqual(self.slurm.calls("sbatch"), [])
+
+
 class Refused(SubmitTest):
     def test_by_sbatch(self):
         for call in ("sbatch-1", "sbatch-2"):

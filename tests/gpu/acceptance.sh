@@ -15,6 +15,7 @@
 #                    loaded by transformers (with compressed-tensors, where it is installed)
 #         compare    what comparing with BF16 adds to the evaluation of the 8B shape
 #         resume     of the 8B shape: what saving progress costs; stopped, and gone on from there
+#         host       of the 8B shape: host memory that a job takes, against what 'submit' asks for
 #         tolerances small-llama by cpu and by cuda: an audit with and without tolerances
 #         8b         the same for a synthetic model of the 8B shape, 16 sequences
 #         yardstick  the 8B shape through Hugging Face transformers
@@ -277,6 +278,41 @@ PYTHON
     ls -l "$scratch/progress"
     progress=lines job "$gone_on" "${all[@]}" "${saved[@]}"
     gone_on=1
+  done
+}
+
+# watch_host COMMAND...: the host memory that it takes which the system cannot take back, and the most
+# that one rank had resident.
+watch_host() {
+  local job before least resident now
+  available() { awk '/^MemAvailable:/ {print int($2 / 1024)}' /proc/meminfo; }
+  before=$(available) least=$before resident=0
+  "$@" &
+  job=$!
+  while kill -0 $job 2>/dev/null; do
+    now=$(available)
+    [ "$now" -lt "$least" ] && least=$now
+    now=$(awk '/^Name:/ {ours = $2 == "fp8cal"} /^VmHWM:/ && ours && $2 > most {most = $2}
+      END {print int(most / 1024)}' /proc/[0-9]*/status 2>/dev/null)
+    [ "$now" -gt "$resident" ] && resident=$now
+    sleep 0.1
+  done
+  echo "host memory: $((before - least)) MiB taken, $resident MiB resident in a rank"
+}
+
+host() {
+  make_8b
+  : >"$scratch/job.ini"
+  for memory in 127GiB 24GiB; do
+    for ranks in 1 $([ "$gpus" -gt 1 ] && echo "$gpus"); do
+      local more=(--runtime.device_memory "$memory" --scales.recipe "fp8-static,fp8-dynamic")
+      "$programs/fp8cal" submit "$scratch/job.ini" --dry-run --gpus-per-node "$ranks" \
+        --model.path "$scratch/8b" --calibration.dataset "$scratch/calibration.u32" \
+        --evaluation.dataset "$scratch/evaluation.u32" --runtime.backend cuda \
+        --output.result "$scratch/result.h5" "${more[@]}" 2>&1 >/dev/null | grep "host memory"
+      watch_host job "$ranks" "$scratch/8b" "$scratch/calibration.u32" \
+        "$scratch/evaluation.u32" "${more[@]}"
+    done
   done
 }
 

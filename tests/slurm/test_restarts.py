@@ -60,6 +60,14 @@ class RestartTest(cluster.SlurmTest):
         cluster.ask("scontrol", "requeue", str(job))
         self.finish_as_undisturbed(job, 1)
 
+    def test_preempted_by_a_more_urgent_partition(self):
+        job = self.start()
+        urgent = cluster.ask("sbatch", "--parsable", "--partition=urgent", "--nodes=3", "--exclusive",
+                             "--output=/dev/null", "--wrap", "sleep 3")
+        cluster.wait_for(lambda: cluster.field(job, "RestartCnt") == "1", 60, "preempted")
+        self.finish_as_undisturbed(job, 1)
+        self.assertEqual(cluster.field(urgent, "State"), "COMPLETED")
+
     def test_a_daemon_that_dies(self):
         job = self.start()
         node = self.nodes(job)[1]

@@ -4,8 +4,12 @@ import json
 import re
 import unittest
 
+import h5py
+import numpy as np
+
 import cluster
 import harness
+from content_digest import content_digest
 
 setUpModule = cluster.start
 
@@ -41,6 +45,26 @@ class RunTest(cluster.SlurmTest):
         self.finish(job)
         self.assertIn("2 ranks on n", self.said())
         self.assertEqual(self.digest(), self.digest_without_slurm(file))
+
+    def test_audited_by_a_rerun(self):
+        file = self.job_file()
+        self.digest_without_slurm(file)
+        stored = self.folder / "alone.h5"
+        self.run_folder = self.folder / "alone.h5.rerun.slurm"
+        words = (file, "--rerun", stored, "--nodes", 2, "--gpus-per-node", 2)
+        job = self.submitted(*words)
+        self.finish(job)
+        verdict = (self.run_folder / f"slurm-{job}.out").read_text()
+        self.assertIn("alone.h5 and the rerun are equal", verdict)
+        self.assertIn(self.digest(stored)[:12], self.status(job))
+        with h5py.File(stored, "r+") as changed:  # a seed that the bootstrap was not drawn by
+            changed["job"].attrs.modify("calibration.seed", np.int64(5))
+            changed.attrs["content_digest"] = np.bytes_(content_digest(changed))
+        job = self.submitted(*words)
+        self.finish(job, "FAILED")
+        self.assertEqual(cluster.field(job, "RestartCnt"), "0")
+        self.assertIn("the audit found a difference", self.status(job))
+        self.assertIn("ExitCode=4:0", cluster.ask("scontrol", "show", "job", str(job)))
 
     def test_a_launch_that_falls_apart_stops(self):
         # As where the launcher of another MPI starts each rank as a job of its own.
@@ -83,7 +107,7 @@ class BadRequestTest(cluster.SlurmTest):
     def test_shapes(self):
         self.refused(f"at most {cluster.NODE_GPUS}, found 3", "--gpus-per-node", 3)
         self.refused(f"at most {cluster.NODES}, found 4", "--nodes", 4)
-        self.refused("unknown partition.*one of main, one, found \"gpu\"", "--partition", "gpu")
+        self.refused("unknown partition.*one of main, one, urgent, found \"gpu\"", "--partition", "gpu")
         self.refused("at most 1, found 2", "--nodes", 2, "--partition", "one")
         self.refused("at most 5 minutes, found 6", "--time", 6, "--partition", "one")
 

@@ -136,8 +136,8 @@ TEST(CommandLine, AuditTakesTwoResultsOrVerifiesOne) {
       {"audit", "a", "--tolerance-scale", "2^-7", "b", "--tolerance-ppl=0.01", "--json"});
   EXPECT_EQ(two.subject, "a");
   EXPECT_EQ(two.other, "b");
-  EXPECT_EQ(two.tolerance_scale, 0.0078125);
-  EXPECT_EQ(two.tolerance_ppl, 0.01);
+  EXPECT_EQ(two.tolerances.scale, 0.0078125);
+  EXPECT_EQ(two.tolerances.ppl, 0.01);
   EXPECT_TRUE(two.json);
   EXPECT_TRUE(parse_command_line({"audit", "a", "--verify"}).verify);
   const auto refused = [](std::vector<std::string> words) {
@@ -151,6 +151,7 @@ TEST(CommandLine, AuditTakesTwoResultsOrVerifiesOne) {
   EXPECT_THAT(refused({"a", "--verify", "--partition.mode", "auto"}), HasSubstr("--rerun"));
   EXPECT_THAT(refused({"a", "--rerun", "--calibration.seed", "1"}), HasSubstr("unknown option"));
   EXPECT_EQ(parse_command_line({"audit", "a", "--rerun", "--runtime.threads", "1"}).job.size(), 1u);
+  EXPECT_EQ(parse_command_line({"audit", "a", "--rerun", "job.ini"}).other, "job.ini");
   EXPECT_THAT(refused({"a", "b", "c"}), HasSubstr("more than two arguments"));
   for (const char* value : {"-1", "2^", "2^x", "nan", "inf", "2^9999", "1e-3x", ""}) {
     EXPECT_THAT(refused({"a", "b", "--tolerance-ppl", value}), HasSubstr("--tolerance-ppl"));
@@ -174,6 +175,22 @@ TEST(CommandLine, SubmitTakesASweepUpToTheNextOption) {
                 parse_command_line({"submit", "j", "--node", "2"});
               }),
               HasSubstr("perhaps '--nodes'"));
+}
+
+TEST(CommandLine, SubmitsARerun) {
+  const CommandLine line =
+      parse_command_line({"submit", "j", "--rerun", "r.h5", "--tolerance-ppl", "0.05"});
+  EXPECT_EQ(line.submit.rerun, "r.h5");
+  EXPECT_EQ(line.tolerances.ppl, 0.05);
+  EXPECT_FALSE(line.rerun);
+  EXPECT_THAT(error_text([] {
+                parse_command_line({"submit", "j", "--tolerance-ppl", "0.05"});
+              }),
+              HasSubstr("--rerun RESULT"));
+  EXPECT_THAT(error_text([] {
+                parse_command_line({"submit", "j", "--rerun", "r.h5", "--array", "a=1"});
+              }),
+              HasSubstr("--rerun and --array"));
 }
 
 TEST(CommandLine, StatusAndCollect) {

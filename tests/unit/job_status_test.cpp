@@ -97,6 +97,7 @@ TEST(JobStatus, StatesOfExitCodes) {
   EXPECT_EQ(state_of(ExitCode::failed), "failed");
   EXPECT_EQ(state_of(ExitCode::bad_input), "failed");
   EXPECT_EQ(state_of(ExitCode::gate_failed), "gate_failed");
+  EXPECT_EQ(state_of(ExitCode::audit_difference), "differs");
   EXPECT_EQ(state_of(ExitCode::progress_saved), "stopped");
 }
 

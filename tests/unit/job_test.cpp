@@ -91,6 +91,21 @@ TEST_F(JobTest, OptionsAloneMakeAJob) {
   EXPECT_EQ(job.model.path, "m");
 }
 
+TEST_F(JobTest, KeysOfAFileAlone) {
+  const auto path = folder_.path() / "part.ini";
+  std::ofstream(path) << "[model]\npath = m\n[scales]\nrecipe = fp8-static, fp8-dynamic\n"
+                         "[runtime]\ncheckpoint = none\n";
+  const std::vector<JobOption> keys = read_job_keys(path);
+  ASSERT_EQ(keys.size(), 3u);
+  EXPECT_EQ(keys[0].key, "model.path");
+  EXPECT_EQ(keys[0].value, (folder_.path() / "m").string());
+  EXPECT_EQ(keys[1].value, "none");
+  EXPECT_EQ(keys[2].key, "scales.recipe");
+  EXPECT_EQ(keys[2].value, "fp8-static,fp8-dynamic");
+  std::ofstream(path) << "[model]\npth = m\n";
+  EXPECT_THAT(error_text([&] { read_job_keys(path); }), testing::HasSubstr("'model.path'"));
+}
+
 TEST_F(JobTest, RefusesWhatItDoesNotKnow) {
   EXPECT_THAT(error_text([&] { read("[calibration]\nsample = 3\n"); }),
               testing::HasSubstr("perhaps 'calibration.samples'"));

@@ -102,6 +102,8 @@ TEST(StatusText, EndsOfAJobThatSlurmDoesNotKnow) {
   const std::string text = status_text(view, kThen);
   EXPECT_THAT(text, HasSubstr("job 123  Slurm is not heard: squeue: no answer within 30 s\n"));
   EXPECT_THAT(text, HasSubstr("failed with exit code 1: rank 2 (n1): ?[2Jkilled\n"));
+  task.status->state = "differs";
+  EXPECT_THAT(status_text(view, kThen), HasSubstr("the audit found a difference: rank 2"));
   task.status->slurm_job.reset();
   view.slurm_problem.clear();
   EXPECT_THAT(status_text(view, kThen), HasSubstr("job  not started by Slurm\n"));
