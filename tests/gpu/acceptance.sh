@@ -292,8 +292,8 @@ watch_host() {
   while kill -0 $job 2>/dev/null; do
     now=$(available)
     [ "$now" -lt "$least" ] && least=$now
-    now=$(awk '/^Name:/ {ours = $2 == "fp8cal"} /^VmHWM:/ && ours && $2 > most {most = $2}
-      END {print int(most / 1024)}' /proc/[0-9]*/status 2>/dev/null)
+    now=$(cat /proc/[0-9]*/status 2>/dev/null | awk '/^Name:/ {ours = $2 == "fp8cal"}
+      /^VmHWM:/ && ours && $2 > most {most = $2} END {print int(most / 1024)}')
     [ "$now" -gt "$resident" ] && resident=$now
     sleep 0.1
   done
@@ -303,7 +303,7 @@ watch_host() {
 host() {
   make_8b
   : >"$scratch/job.ini"
-  for memory in 127GiB 24GiB; do
+  for memory in 127GiB 24GiB 12GiB; do
     for ranks in 1 $([ "$gpus" -gt 1 ] && echo "$gpus"); do
       local more=(--runtime.device_memory "$memory" --scales.recipe "fp8-static,fp8-dynamic")
       "$programs/fp8cal" submit "$scratch/job.ini" --dry-run --gpus-per-node "$ranks" \
