@@ -24,30 +24,45 @@ std::vector<double> window_sums(const Perplexity& perplexity) {
 
 }  // namespace
 
+WindowSums WindowSums::of(const Perplexity& base, const Perplexity& variant) {
+  return {.base = window_sums(base),
+          .variant = window_sums(variant),
+          .tokens = static_cast<double>(base.tokens())};
+}
+
+std::optional<Interval> mean_difference_interval(const std::vector<WindowSums>& pairs,
+                                                 std::uint64_t seed) {
+  const std::size_t windows = pairs.front().base.size();
+  if (windows < 2) return std::nullopt;
+  std::mt19937_64 generator(seed);
+  std::vector<double> differences(kDraws);
+  std::vector<std::size_t> drawn(windows);
+  for (double& difference : differences) {
+    for (std::size_t& window : drawn) window = draw_below(windows, generator);
+    double total = 0;
+    for (const WindowSums& pair : pairs) {
+      double base = 0;
+      double variant = 0;
+      for (const std::size_t window : drawn) {
+        base += pair.base[window];
+        variant += pair.variant[window];
+      }
+      total += std::exp(variant / pair.tokens) - std::exp(base / pair.tokens);
+    }
+    difference = total / static_cast<double>(pairs.size());
+  }
+  std::ranges::sort(differences);
+  const std::size_t tail = static_cast<std::size_t>(kTail * kDraws);
+  return Interval{.low = differences[tail], .high = differences[kDraws - 1 - tail]};
+}
+
 std::optional<PerplexityDifference> perplexity_difference(const Perplexity& bf16,
                                                           const Perplexity& variant,
                                                           std::uint64_t seed) {
   if (bf16.windows < 2) return std::nullopt;
-  const std::vector<double> before = window_sums(bf16);
-  const std::vector<double> after = window_sums(variant);
-  const double tokens = static_cast<double>(bf16.tokens());
-  std::mt19937_64 generator(seed);
-  std::vector<double> differences(kDraws);
-  for (double& difference : differences) {
-    double sum_before = 0;
-    double sum_after = 0;
-    for (std::size_t i = 0; i < before.size(); ++i) {
-      const std::uint64_t window = draw_below(before.size(), generator);
-      sum_before += before[window];
-      sum_after += after[window];
-    }
-    difference = std::exp(sum_after / tokens) - std::exp(sum_before / tokens);
-  }
-  std::ranges::sort(differences);
-  const std::size_t tail = static_cast<std::size_t>(kTail * kDraws);
-  return PerplexityDifference{.difference = variant.ppl() - bf16.ppl(),
-                              .low = differences[tail],
-                              .high = differences[kDraws - 1 - tail]};
+  const auto interval = mean_difference_interval({WindowSums::of(bf16, variant)}, seed);
+  return PerplexityDifference{
+      .difference = variant.ppl() - bf16.ppl(), .low = interval->low, .high = interval->high};
 }
 
 }  // namespace fp8cal

@@ -10,14 +10,14 @@ namespace fp8cal {
 
 void collect_layers(const ShardWorker& worker, const std::vector<LayerStatistics>& own,
                     const RankPlan& rank, const Job& job, const ModelConfig& config,
-                    const Control& control, Result& result) {
+                    const Control& control, const VariantOf& variant_of, Result& result) {
   const ScalePolicy policy = parse_scale_policy(job.scales.policy);
   std::string bytes;
   if (rank.share == 0 && rank.slice == 0) {
     for (std::size_t i = 0; i < own.size(); ++i) {
       bytes += pack_statistics(own[i]);
       for (const std::string& name : job.scales.recipes) {
-        pack(bytes, worker.weight_errors(name).at(i));
+        pack(bytes, worker.weight_errors(variant_of(name)).at(i));
       }
     }
   }

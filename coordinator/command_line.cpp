@@ -20,9 +20,9 @@ constexpr const char* kWhere = "command line";
 constexpr int kMaxRanks = 65536;
 
 const std::vector<std::string>& commands() {
-  static const std::vector<std::string> all = {"run",    "plan",    "scales", "export",
-                                               "audit",  "bench",   "synth",  "submit",
-                                               "status", "collect", "help",   "version"};
+  static const std::vector<std::string> all = {"run",     "plan",  "scales", "export", "audit",
+                                               "bench",   "study", "synth",  "submit", "status",
+                                               "collect", "help",  "version"};
   return all;
 }
 
@@ -52,7 +52,8 @@ double parse_tolerance(const std::string& option, const std::string& text) {
 }
 
 bool takes_job(const std::string& command) {
-  return command == "run" || command == "plan" || command == "bench" || command == "submit";
+  return command == "run" || command == "plan" || command == "bench" || command == "study" ||
+         command == "submit";
 }
 
 /// As a job key's list: names between commas, each once.
@@ -136,6 +137,7 @@ constexpr Option kOptions[] = {
      [](CommandLine& line, const std::string& value) { line.submit.template_file = value; }},
     {"submit", "site",
      [](CommandLine& line, const std::string& value) { line.submit.site_file = value; }},
+    {"study", "csv", [](CommandLine& line, const std::string& value) { line.csv = value; }},
     {"collect", "csv", [](CommandLine& line, const std::string& value) { line.csv = value; }},
     {"export", "recipe", [](CommandLine& line, const std::string& value) { line.recipe = value; }},
 };
@@ -254,6 +256,7 @@ void check_complete(const CommandLine& line) {
   need("export", line.model, "the model", "--model FOLDER, which the result was made from");
   need("export", line.out, "a folder to write", "--out FOLDER");
   need("submit", line.subject, "a job", "a job file, not after the words of --array");
+  need("study", line.subject, "a study", "a job file whose keys may hold lists");
   need("collect", line.subject, "a sweep", "the sweep.json of 'fp8cal submit'");
   need("audit", line.subject, "a result", "one to verify, or two to compare");
   check_audit(line);
@@ -290,6 +293,13 @@ constexpr const char* kOverview =
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
+  fp8cal study STUDY [--csv FOLDER] [--key value ...]
+                                               a job file whose calibration.dataset, seed and samples
+                                               and scales.policy may be lists: the result of every
+                                               combination, as 'run' gives it, with the weights
+                                               loaded once and equal work done once; tables with
+                                               confidence intervals. Run again, it goes on with the
+                                               results that are missing
   fp8cal submit JOB [--nodes N] [--gpus-per-node G] [--partition P] [--account A] [--time T]
                     [--array KEY=V,... [KEY=V,...]] [--after ID] [--site FILE] [--template FILE]
                     [--rerun RESULT [--tolerance-scale X] [--tolerance-ppl X]]
@@ -383,7 +393,9 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   return line;
 }
 
-bool is_supervised(const CommandLine& line) { return line.command == "run" || line.rerun; }
+bool is_supervised(const CommandLine& line) {
+  return line.command == "run" || line.command == "study" || line.rerun;
+}
 
 std::string help_text(const std::string& topic) {
   const bool is_command =

@@ -35,8 +35,8 @@ struct CommandLine {
   bool rerun = false;                         ///< audit --rerun, with `job`
   Tolerances tolerances;                      ///< audit, submit --rerun
   SubmitOptions submit;                       ///< submit
-  std::string csv;                            ///< collect --csv FILE; empty: none
-  std::string text;                           ///< as it was typed, for the record
+  std::string csv;   ///< collect --csv FILE, study --csv FOLDER; empty: none
+  std::string text;  ///< as it was typed, for the record
 };
 
 /// Throws InputError naming what was not understood and the nearest that would be.

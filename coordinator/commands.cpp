@@ -28,6 +28,7 @@
 #include "coordinator/status/collect_command.hpp"
 #include "coordinator/status/status_command.hpp"
 #include "coordinator/status/status_keeper.hpp"
+#include "coordinator/study/study_command.hpp"
 #include "coordinator/submission/submit.hpp"
 #include "coordinator/summary.hpp"
 #include "coordinator/supervision/guards.hpp"
@@ -238,6 +239,9 @@ int run_on_ranks(const CommandLine& line, std::vector<std::string> environment) 
     if (line.command == "export") export_result(line, control);
     if (line.command == "audit") {
       audit(line, control, MPI_COMM_WORLD, {stop_signals, monitor}, status);
+    }
+    if (line.command == "study") {
+      study(line, control, MPI_COMM_WORLD, {stop_signals, monitor}, status);
     }
     if (line.command == "bench") bench(line, control);
     if (line.command == "synth") synth(line, control);

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "coordinator/token_cache.hpp"
 #include "jobs/dataset.hpp"
@@ -27,33 +29,72 @@ std::vector<std::uint32_t> token_stream(const Job& job, const Dataset& dataset, 
                                          : evaluation_stream(dataset, tokenizer);
 }
 
-void read_on_rank_0(const Job& job, Inputs& inputs) {
-  std::optional<Dataset> calibration;
-  if (!inputs.config.stored_recipe) {
-    calibration = read_dataset({job.calibration.dataset, job.calibration.fields});
-  }
-  const Dataset evaluation = read_dataset({job.evaluation.dataset, job.evaluation.fields});
-  std::optional<Tokenizer> tokenizer;
-  if ((calibration && !calibration->tokenized) || !evaluation.tokenized) {
-    tokenizer = Tokenizer::load(std::filesystem::path(job.model.path) / "tokenizer.json");
-    inputs.tokenizer_sha256 = tokenizer->sha256();
-  }
-  const Tokenizer* tokens = tokenizer ? &*tokenizer : nullptr;
+/// Reads what jobs on one model read before any weight, on rank 0. Texts that several of them share
+/// are tokenized once.
+class InputReader {
+ public:
+  explicit InputReader(const ModelConfig& config) : config_(config) {}
 
-  if (calibration) {
-    const auto calibration_ids = token_stream(job, *calibration, StreamKind::calibration, tokens);
-    check_token_ids(calibration_ids, inputs.config.vocab_size, job.calibration.dataset);
-    DrawnWindows drawn =
-        draw_windows(calibration_ids, job.calibration.sequence_length, job.calibration.samples,
-                     job.calibration.seed, job.calibration.dataset);
+  Inputs read(const Job& job);
+
+ private:
+  struct Text {
+    Dataset dataset;  // without its documents, once they are tokens
+    std::vector<std::uint32_t> ids;
+    bool is_read = false;  // ids are there
+  };
+
+  Text& open(const DatasetSpec& spec, StreamKind kind);
+  const std::vector<std::uint32_t>& ids(const Job& job, Text& text, StreamKind kind);
+
+  const ModelConfig& config_;
+  std::optional<Tokenizer> tokenizer_;
+  std::map<std::pair<std::vector<std::string>, StreamKind>, Text> texts_;  // by path and fields
+};
+
+Inputs InputReader::read(const Job& job) {
+  Inputs inputs;
+  inputs.config = config_;
+  Text* calibration = nullptr;
+  if (!config_.stored_recipe) {
+    calibration = &open({job.calibration.dataset, job.calibration.fields}, StreamKind::calibration);
+  }
+  Text& evaluation = open({job.evaluation.dataset, job.evaluation.fields}, StreamKind::evaluation);
+  if ((calibration != nullptr && !calibration->dataset.tokenized) ||
+      !evaluation.dataset.tokenized) {
+    if (!tokenizer_) {
+      tokenizer_ = Tokenizer::load(std::filesystem::path(job.model.path) / "tokenizer.json");
+    }
+    inputs.tokenizer_sha256 = tokenizer_->sha256();
+  }
+  if (calibration != nullptr) {
+    DrawnWindows drawn = draw_windows(ids(job, *calibration, StreamKind::calibration),
+                                      job.calibration.sequence_length, job.calibration.samples,
+                                      job.calibration.seed, job.calibration.dataset);
     inputs.calibration = std::move(drawn.windows);
     inputs.sample_ids = std::move(drawn.sample_ids);
   }
+  inputs.evaluation =
+      cut_windows(ids(job, evaluation, StreamKind::evaluation), job.evaluation.sequence_length,
+                  job.evaluation.windows, job.evaluation.dataset);
+  return inputs;
+}
 
-  const auto evaluation_ids = token_stream(job, evaluation, StreamKind::evaluation, tokens);
-  check_token_ids(evaluation_ids, inputs.config.vocab_size, job.evaluation.dataset);
-  inputs.evaluation = cut_windows(evaluation_ids, job.evaluation.sequence_length,
-                                  job.evaluation.windows, job.evaluation.dataset);
+InputReader::Text& InputReader::open(const DatasetSpec& spec, StreamKind kind) {
+  std::vector<std::string> name = {spec.path};
+  name.insert(name.end(), spec.fields.begin(), spec.fields.end());
+  const auto [found, is_new] = texts_.try_emplace({std::move(name), kind});
+  if (is_new) found->second.dataset = read_dataset(spec);
+  return found->second;
+}
+
+const std::vector<std::uint32_t>& InputReader::ids(const Job& job, Text& text, StreamKind kind) {
+  if (text.is_read) return text.ids;
+  text.ids = token_stream(job, text.dataset, kind, tokenizer_ ? &*tokenizer_ : nullptr);
+  check_token_ids(text.ids, config_.vocab_size, text.dataset.path);
+  text.dataset.documents.clear();
+  text.is_read = true;
+  return text.ids;
 }
 
 void check_length(const std::string& key, std::size_t length, const ModelConfig& config) {
@@ -119,24 +160,36 @@ Job fit_to_model(Job job) {
   return job;
 }
 
-Inputs read_inputs(const Job& job, const Control& control) {
+std::vector<Inputs> read_inputs(const std::vector<Job>& jobs, const Control& control) {
   tell_stage("read the datasets");
-  Inputs inputs;
+  std::vector<Inputs> all(jobs.size());
   run_agreed(control, [&] {
-    inputs.config = read_model_config(job.model.path);
-    if (!inputs.config.stored_recipe) {
-      check_length("calibration.sequence_length", job.calibration.sequence_length, inputs.config);
+    const ModelConfig config = read_model_config(jobs.front().model.path);
+    for (const Job& job : jobs) {
+      if (!config.stored_recipe) {
+        check_length("calibration.sequence_length", job.calibration.sequence_length, config);
+      }
+      check_length("evaluation.sequence_length", job.evaluation.sequence_length, config);
     }
-    check_length("evaluation.sequence_length", job.evaluation.sequence_length, inputs.config);
-    if (control.rank() == 0) read_on_rank_0(job, inputs);
+    InputReader reader(config);
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      all[i].config = config;
+      if (control.rank() == 0) all[i] = reader.read(jobs[i]);
+    }
   });
-  broadcast(control, inputs.calibration.tokens);
-  broadcast(control, inputs.evaluation.tokens);
-  if (!inputs.config.stored_recipe) {
-    inputs.calibration.sequence_length = job.calibration.sequence_length;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    broadcast(control, all[i].calibration.tokens);
+    broadcast(control, all[i].evaluation.tokens);
+    if (!all[i].config.stored_recipe) {
+      all[i].calibration.sequence_length = jobs[i].calibration.sequence_length;
+    }
+    all[i].evaluation.sequence_length = jobs[i].evaluation.sequence_length;
   }
-  inputs.evaluation.sequence_length = job.evaluation.sequence_length;
-  return inputs;
+  return all;
+}
+
+Inputs read_inputs(const Job& job, const Control& control) {
+  return std::move(read_inputs(std::vector<Job>{job}, control).front());
 }
 
 }  // namespace fp8cal

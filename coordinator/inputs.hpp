@@ -31,6 +31,8 @@ Job fit_to_model(Job job);
 /// Rank 0 tokenizes the datasets and draws the sequences; every rank reads the model's config and
 /// gets the windows. Throws AgreedError. Collective.
 Inputs read_inputs(const Job& job, const Control& control);
+/// The same of several jobs on one model; texts that they share are tokenized once.
+std::vector<Inputs> read_inputs(const std::vector<Job>& jobs, const Control& control);
 
 /// Opens the model's checkpoint and checks that every tensor that any rank will load is there in
 /// its shape, so that a bad one is refused before work begins.

@@ -23,20 +23,6 @@
 #include "worker/shard_worker.hpp"
 
 namespace fp8cal {
-namespace {
-
-/// How far each recipe's perplexity is from that of BF16.
-void add_differences(const Job& job, Result& result) {
-  if (!result.perplexity.contains("bf16")) return;
-  for (const std::string& recipe : job.scales.recipes) {
-    const auto difference = perplexity_difference(
-        result.perplexity.at("bf16"), result.perplexity.at(recipe), job.calibration.seed);
-    if (difference) result.differences[recipe] = *difference;
-  }
-}
-
-}  // namespace
-
 std::vector<std::string> protocol_warnings(const Job& job) {
   std::vector<std::string> warnings;
   if (job.calibration.dataset.empty()) {
@@ -55,6 +41,15 @@ std::vector<std::string> protocol_warnings(const Job& job) {
         fmt::format("calibration.samples = {}: more than 512 sequences gain nothing", samples));
   }
   return warnings;
+}
+
+void add_differences(const Job& job, Result& result) {
+  if (!result.perplexity.contains("bf16")) return;
+  for (const std::string& recipe : job.scales.recipes) {
+    const auto difference = perplexity_difference(
+        result.perplexity.at("bf16"), result.perplexity.at(recipe), job.calibration.seed);
+    if (difference) result.differences[recipe] = *difference;
+  }
 }
 
 Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_line,

@@ -19,6 +19,9 @@ struct Outcome {
   double seconds = 0;
 };
 
+/// Adds how far each recipe's perplexity is from that of BF16, where both are there.
+void add_differences(const Job& job, Result& result);
+
 /// Runs a job but for writing its result: the outcome has no digest yet. inputs: what read_inputs
 /// gives, or the same from elsewhere. Collective over `world`; the outcome is filled on rank 0.
 /// Throws as run_job does.

@@ -20,6 +20,7 @@ namespace po = boost::program_options;
 
 using ValuesByKey = std::map<std::string, std::vector<std::string>>;
 
+constexpr const char* kCommandLine = "command line";
 constexpr std::uintmax_t kMaxJobFileBytes = 1 << 15;  // an HDF5 attribute holds its text
 
 const JobKey* find_key(const std::string& name) {
@@ -42,24 +43,32 @@ std::string trim(const std::string& text) {
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
-void add_value(ValuesByKey& values, const std::string& where, const JobKey& key,
-               const std::string& text) {
-  std::vector<std::string>& stored = values[key.name];
-  if (!key.is_list) {
-    if (!stored.empty()) {
-      throw InputError(where, "key '" + key.name + "' given twice", "one value",
-                       fmt::format("'{}' and '{}'", stored[0], trim(text)));
-    }
-    stored.push_back(trim(text));
-  } else {
-    std::istringstream items(text);
-    for (std::string item; std::getline(items, item, ',');) {
-      if (!trim(item).empty()) stored.push_back(trim(item));
-    }
+/// The parts of a list that are not empty, or the one value of what is none.
+std::vector<std::string> split(const std::string& text, bool is_list) {
+  if (!is_list) return {trim(text)};
+  std::vector<std::string> parts;
+  std::istringstream items(text);
+  for (std::string item; std::getline(items, item, ',');) {
+    if (!trim(item).empty()) parts.push_back(trim(item));
   }
+  return parts;
+}
+
+void add_values(ValuesByKey& values, const std::string& where, const JobKey& key,
+                const std::vector<std::string>& given, bool is_list) {
+  std::vector<std::string>& stored = values[key.name];
+  if (!is_list && !stored.empty()) {
+    throw InputError(where, "key '" + key.name + "' given twice", "one value",
+                     fmt::format("'{}' and '{}'", stored[0], fmt::join(given, ",")));
+  }
+  stored.insert(stored.end(), given.begin(), given.end());
   if (stored.empty() || stored.back().empty()) {
     throw InputError(where, "key '" + key.name + "' has no value", key.argument, "nothing");
   }
+}
+
+bool holds_list(const JobKey& key, const std::set<std::string>& lists) {
+  return key.is_list || lists.contains(key.name);
 }
 
 std::string read_text(const std::filesystem::path& file) {
@@ -82,7 +91,8 @@ std::string read_text(const std::filesystem::path& file) {
   return text.str();
 }
 
-ValuesByKey parse_file(const std::filesystem::path& file, const std::string& text) {
+ValuesByKey parse_file(const std::filesystem::path& file, const std::string& text,
+                       const std::set<std::string>& lists) {
   po::options_description accepted;
   for (const JobKey& key : job_keys()) {
     accepted.add_options()(key.name.c_str(), po::value<std::vector<std::string>>());
@@ -93,12 +103,14 @@ ValuesByKey parse_file(const std::filesystem::path& file, const std::string& tex
     const auto parsed = po::parse_config_file(stream, accepted, /*allow_unregistered=*/true);
     for (const auto& option : parsed.options) {
       const JobKey& key = expect_key(file.string(), option.string_key);
+      const bool is_list = holds_list(key, lists);
       for (const std::string& value : option.value) {
-        std::string resolved = trim(value);
-        if (key.is_path && !resolved.empty() && resolved != key.default_value) {
-          resolved = (file.parent_path() / resolved).lexically_normal().string();
+        std::vector<std::string> parts = split(value, is_list);
+        for (std::string& part : parts) {
+          if (!key.is_path || part.empty() || part == key.default_value) continue;
+          part = (file.parent_path() / part).lexically_normal().string();
         }
-        add_value(values, file.string(), key, resolved);
+        add_values(values, file.string(), key, parts, is_list);
       }
     }
   } catch (const po::invalid_config_file_syntax& error) {
@@ -113,39 +125,42 @@ ValuesByKey parse_file(const std::filesystem::path& file, const std::string& tex
 
 }  // namespace
 
-Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& options) {
-  Job job;
-  ValuesByKey values;
+JobValues read_job_values(const std::filesystem::path& file, const std::vector<JobOption>& options,
+                          const std::set<std::string>& lists) {
+  JobValues values = {
+      .where = file.empty() ? kCommandLine : file.string(), .file_text = {}, .by_key = {}};
   if (!file.empty()) {
-    job.file_text = read_text(file);
-    values = parse_file(file, job.file_text);
+    values.file_text = read_text(file);
+    values.by_key = parse_file(file, values.file_text, lists);
   }
   ValuesByKey overrides;
   for (const JobOption& option : options) {
-    add_value(overrides, "command line", expect_key("command line", option.key), option.value);
+    const JobKey& key = expect_key(kCommandLine, option.key);
+    const bool is_list = holds_list(key, lists);
+    add_values(overrides, kCommandLine, key, split(option.value, is_list), is_list);
   }
-  for (auto& [name, given] : overrides) values[name] = std::move(given);
+  for (auto& [name, given] : overrides) values.by_key[name] = std::move(given);
+  return values;
+}
 
+Job make_job(const JobValues& values) {
+  Job job;
+  job.file_text = values.file_text;
   for (const JobKey& key : job_keys()) {
-    if (!values.contains(key.name)) {
-      if (key.required) {
-        throw InputError(file.empty() ? "command line" : file.string(),
-                         "missing key '" + key.name + "'", key.argument, "nothing");
-      }
-      if (key.default_value.empty()) continue;
-      add_value(values, "default", key, key.default_value);
+    const auto given = values.by_key.find(key.name);
+    if (given != values.by_key.end()) {
+      key.store(job, given->second);
+    } else if (key.required) {
+      throw InputError(values.where, "missing key '" + key.name + "'", key.argument, "nothing");
+    } else if (!key.default_value.empty()) {
+      key.store(job, split(key.default_value, key.is_list));
     }
-    key.store(job, values[key.name]);
   }
   return job;
 }
 
-std::vector<JobOption> read_job_keys(const std::filesystem::path& file) {
-  std::vector<JobOption> options;
-  for (const auto& [key, values] : parse_file(file, read_text(file))) {
-    options.push_back({key, fmt::format("{}", fmt::join(values, ","))});
-  }
-  return options;
+Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& options) {
+  return make_job(read_job_values(file, options));
 }
 
 std::string describe_job_keys() {

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,14 +71,25 @@ struct JobOption {
   std::string value;
 };
 
-/// Reads the job file (none where `file` is empty), then applies `options`, which win. Relative
-/// paths in the file are relative to its folder, those in options to the current one. Throws
-/// InputError for an unknown key (naming the nearest one), a bad value, or a missing required key.
-Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& options);
+/// What a job file and a command line say, before it is known what they mean.
+struct JobValues {
+  std::string where;  ///< the file, for messages
+  std::string file_text;
+  std::map<std::string, std::vector<std::string>> by_key;  ///< key -> values: one, or of a list
+};
 
-/// The keys that a job file gives, in byte order, a list's values joined by commas. Paths and
-/// errors as in read_job, but no key is required.
-std::vector<JobOption> read_job_keys(const std::filesystem::path& file);
+/// Reads the job file (none where `file` is empty), then applies `options`, which win. Relative
+/// paths in the file are relative to its folder, those in options to the current one. lists: keys
+/// that may hold lists here, beside those that always do. Throws InputError for an unknown key
+/// (naming the nearest one), and for one without a value or with too many.
+JobValues read_job_values(const std::filesystem::path& file, const std::vector<JobOption>& options,
+                          const std::set<std::string>& lists = {});
+
+/// Throws InputError for a bad value, or a missing required key.
+Job make_job(const JobValues& values);
+
+/// make_job of read_job_values.
+Job read_job(const std::filesystem::path& file, const std::vector<JobOption>& options);
 
 /// Every key with its default and meaning, as `fp8cal help job` prints it.
 std::string describe_job_keys();

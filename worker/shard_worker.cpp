@@ -305,7 +305,9 @@ void ShardWorker::keep(const Pass& pass, const Unit& unit, Matrix x,
   const std::size_t sequence = pass.windows->sequence_length * x.cols;
   finish_work();
   const std::size_t most = sample_.empty() ? most_of_a_share(*pass.windows) : unit.sequences.count;
-  into.resize(most * sequence);
+  // More than the bound where sequences come in several parts, each shared by itself.
+  into.resize(
+      std::max({into.size(), most * sequence, (unit.position + unit.sequences.count) * sequence}));
   context_.backend.download(into.data() + unit.position * sequence, x.data, x.rows * x.cols * 2);
 }
 

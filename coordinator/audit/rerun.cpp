@@ -1,6 +1,7 @@
 #include "coordinator/audit/rerun.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -66,10 +67,12 @@ std::vector<JobOption> rerun_options(const std::filesystem::path& job_file,
                      "model.path, partition.* or runtime.*", "'--" + option.key + "'");
   }
   if (job_file.empty()) return options;
-  for (JobOption& key : read_job_keys(job_file)) {
+  for (const auto& [key, values] : read_job_values(job_file, {}).by_key) {
     const bool given =
-        std::ranges::any_of(options, [&](const JobOption& one) { return one.key == key.key; });
-    if (may_change_in_rerun(key.key) && !given) options.push_back(std::move(key));
+        std::ranges::any_of(options, [&](const JobOption& one) { return one.key == key; });
+    if (may_change_in_rerun(key) && !given) {
+      options.push_back({key, fmt::format("{}", fmt::join(values, ","))});
+    }
   }
   return options;
 }

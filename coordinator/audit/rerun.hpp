@@ -20,7 +20,7 @@ struct Rerun {
 bool may_change_in_rerun(const std::string& key);
 
 /// How to run it: `options`, and where they are silent the job file (empty: none). What else the
-/// file says is the stored job's to say, and is passed over. Throws InputError as read_job_keys
+/// file says is the stored job's to say, and is passed over. Throws InputError as read_job_values
 /// does and for an option that a rerun may not set.
 std::vector<JobOption> rerun_options(const std::filesystem::path& job_file,
                                      std::vector<JobOption> options);

@@ -91,19 +91,24 @@ TEST_F(JobTest, OptionsAloneMakeAJob) {
   EXPECT_EQ(job.model.path, "m");
 }
 
-TEST_F(JobTest, KeysOfAFileAlone) {
+TEST_F(JobTest, ValuesOfAFileAlone) {
   const auto path = folder_.path() / "part.ini";
-  std::ofstream(path) << "[model]\npath = m\n[scales]\nrecipe = fp8-static, fp8-dynamic\n"
+  std::ofstream(path) << "[calibration]\ndataset = a.txt, /b.txt\nseed = 1, 2\n"
                          "[runtime]\ncheckpoint = none\n";
-  const std::vector<JobOption> keys = read_job_keys(path);
-  ASSERT_EQ(keys.size(), 3u);
-  EXPECT_EQ(keys[0].key, "model.path");
-  EXPECT_EQ(keys[0].value, (folder_.path() / "m").string());
-  EXPECT_EQ(keys[1].value, "none");
-  EXPECT_EQ(keys[2].key, "scales.recipe");
-  EXPECT_EQ(keys[2].value, "fp8-static,fp8-dynamic");
+  const auto values =
+      read_job_values(path, {{"calibration.samples", "8,16"}},
+                      {"calibration.dataset", "calibration.seed", "calibration.samples"})
+          .by_key;
+  ASSERT_EQ(values.size(), 4u);
+  EXPECT_THAT(values.at("calibration.dataset"),
+              testing::ElementsAre((folder_.path() / "a.txt").string(), "/b.txt"));
+  EXPECT_THAT(values.at("calibration.seed"), testing::ElementsAre("1", "2"));
+  EXPECT_THAT(values.at("calibration.samples"), testing::ElementsAre("8", "16"));
+  EXPECT_THAT(values.at("runtime.checkpoint"), testing::ElementsAre("none"));
+  EXPECT_THAT(read_job_values(path, {}).by_key.at("calibration.seed"),
+              testing::ElementsAre("1, 2"));
   std::ofstream(path) << "[model]\npth = m\n";
-  EXPECT_THAT(error_text([&] { read_job_keys(path); }), testing::HasSubstr("'model.path'"));
+  EXPECT_THAT(error_text([&] { read_job_values(path, {}); }), testing::HasSubstr("'model.path'"));
 }
 
 TEST_F(JobTest, RefusesWhatItDoesNotKnow) {

@@ -1,0 +1,273 @@
+#include "coordinator/study/study_run.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "coordinator/collect.hpp"
+#include "coordinator/computation.hpp"
+#include "coordinator/inputs.hpp"
+#include "coordinator/model_attributes.hpp"
+#include "coordinator/pipeline.hpp"
+#include "coordinator/preparation.hpp"
+#include "coordinator/provenance.hpp"
+#include "coordinator/result_builder.hpp"
+#include "coordinator/resume/work_left.hpp"
+#include "coordinator/scales/scale_policy.hpp"
+#include "coordinator/study/study_statistics.hpp"
+#include "coordinator/study/study_variants.hpp"
+#include "coordinator/supervision/stop_signals.hpp"
+#include "jobs/error.hpp"
+#include "jobs/recipe.hpp"
+#include "jobs/result_reader.hpp"
+#include "jobs/result_writer.hpp"
+#include "sharding/agreement.hpp"
+#include "sharding/vital_signs.hpp"
+#include "worker/shard_worker.hpp"
+
+namespace fp8cal {
+namespace {
+
+constexpr const char* kBf16 = "bf16";
+
+/// The inputs of all calibrations, as those of one job whose sequences lie one after another.
+Inputs joined(const std::vector<Inputs>& all) {
+  Inputs joined = all.front();
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    const auto& tokens = all[i].calibration.tokens;
+    joined.calibration.tokens.insert(joined.calibration.tokens.end(), tokens.begin(), tokens.end());
+  }
+  return joined;
+}
+
+/// What a job of its own would read: the first sequences of its calibration.
+Inputs inputs_of(const StudyCell& cell, const std::vector<Inputs>& all) {
+  Inputs inputs = all[cell.calibration];
+  const std::size_t samples = cell.job.calibration.samples;
+  inputs.calibration.tokens.resize(samples * inputs.calibration.sequence_length);
+  inputs.sample_ids.resize(std::min(samples, inputs.sample_ids.size()));
+  return inputs;
+}
+
+/// A study on its way. Lives as long as the preparation that it borrows.
+class StudyRun {
+ public:
+  StudyRun(const Study& study, const std::string& command_line, const std::vector<Inputs>& inputs,
+           Preparation& ready, const Control& control, ProgressListener& progress);
+
+  /// Throws as run_study does.
+  void find_missing();
+  void compute();
+
+ private:
+  bool is_there(std::size_t cell);
+  void expect_weights(const std::string& where, const std::string& digest);
+  void evaluate_chunk(bool is_last);
+  void evaluate(std::size_t cell, const std::string& recipe);
+  void finish(std::size_t cell);
+  void take_scores(const std::string& variant);
+  void stop_if_asked(std::size_t finished) const;
+
+  const Study& study_;
+  const std::vector<Inputs>& inputs_;
+  Preparation& ready_;
+  const Control& control_;
+  ProgressListener& progress_;
+  RunFacts facts_;
+  std::vector<Attributes> described_;  // [cells], without the weights' digest
+  std::vector<std::size_t> missing_;
+  std::string weights_digest_;  // of the results that are there, and of what is loaded
+  std::optional<StudyStatistics> statistics_;
+  std::optional<StudyVariants> variants_;
+  std::optional<WorkLeft> left_;
+  std::optional<ShardWorker> worker_;
+  std::set<std::string> evaluated_;           // variants, in this chunk
+  std::map<std::string, Perplexity> scores_;  // of variants, on rank 0
+};
+
+StudyRun::StudyRun(const Study& study, const std::string& command_line,
+                   const std::vector<Inputs>& inputs, Preparation& ready, const Control& control,
+                   ProgressListener& progress)
+    : study_(study), inputs_(inputs), ready_(ready), control_(control), progress_(progress) {
+  facts_.command_line = command_line;
+  facts_.started = utc_now();
+  facts_.gemm_check = ready.gemm_check;
+  facts_.places = control.gather(where_this_rank_runs(ready.backend->device()));
+  for (const StudyCell& cell : study.cells) {
+    described_.push_back(
+        describe_job(cell.job, inputs_of(cell, inputs), *ready.backend, *ready.checkpoint));
+  }
+}
+
+/// Whether the cell's result lies there. Throws InputError where it is of another job.
+bool StudyRun::is_there(std::size_t cell) {
+  const std::string& file = study_.cells[cell].job.output.result;
+  if (!std::filesystem::exists(file)) return false;
+  Attributes found = read_result(file).result.job;
+  expect_weights(file, job_attribute<std::string>(found, "weights_digest", file));
+  found.erase("weights_digest");
+  if (found == described_[cell]) return true;
+  for (const auto& [key, value] : described_[cell]) {
+    const auto there = found.find(key);
+    if (there != found.end() && there->second == value) continue;
+    throw InputError(file, "result of another job: " + key, "the study's value; or remove the file",
+                     "another");
+  }
+  throw InputError(file, "result of another job", "the study's keys; or remove the file", "more");
+}
+
+/// All results of a study are of the same weights.
+void StudyRun::expect_weights(const std::string& where, const std::string& digest) {
+  if (weights_digest_.empty()) weights_digest_ = digest;
+  if (weights_digest_ == digest) return;
+  throw InputError(where, "weights digest: results of other weights lie in the study's folder",
+                   weights_digest_, digest);
+}
+
+void StudyRun::find_missing() {
+  tell_stage("look for results");
+  std::string missing;
+  run_agreed(control_, [&] {
+    if (control_.rank() != 0) return;
+    std::filesystem::create_directories(study_.results);
+    for (std::size_t cell = 0; cell < study_.cells.size(); ++cell) {
+      tell_progress();
+      missing += is_there(cell) ? '0' : '1';
+    }
+  });
+  missing = control_.broadcast(missing);
+  for (std::size_t cell = 0; cell < missing.size(); ++cell) {
+    if (missing[cell] == '1') missing_.push_back(cell);
+  }
+}
+
+void StudyRun::compute() {
+  if (missing_.empty()) return;
+  statistics_.emplace(study_, missing_, ready_);
+  variants_.emplace(study_, missing_);
+  left_.emplace(SavedProgress{}, std::vector<std::string>{kBf16}, ready_);
+  run_agreed(control_, [&] { worker_.emplace(ready_.context(*ready_.backend, progress_)); });
+  for (std::size_t chunk = 0; chunk < worker_->chunks(); ++chunk) {
+    run_agreed(control_, [&] { worker_->load(chunk); });
+    statistics_->add_chunk(*worker_, control_);
+    const bool is_last = chunk + 1 == worker_->chunks();
+    // Where weights are streamed the scales of later layers are not known yet.
+    if (!ready_.plan.streams()) {
+      variants_->join_equal(study_, *statistics_, ready_.inputs.config.num_key_value_heads,
+                            control_);
+    }
+    if (control_.rank() == 0 && chunk == 0) {
+      spdlog::info("{} of {} results to compute, by {} calibrations and {} evaluations",
+                   missing_.size(), study_.cells.size(), study_.calibrations.size(),
+                   variants_->count() + 1);
+    }
+    if (is_last) {
+      const std::string digest = collect_weights_digest(*worker_, control_);
+      run_agreed(control_, [&] {
+        if (control_.rank() == 0) expect_weights(study_.cells.front().job.model.path, digest);
+      });
+    }
+    evaluate_chunk(is_last);
+  }
+}
+
+void StudyRun::evaluate_chunk(bool is_last) {
+  evaluated_.clear();
+  worker_->evaluate_bf16(
+      passes_over(left_->windows(), ready_.plan, ready_.rank_plan().share).front());
+  if (is_last) take_scores(kBf16);
+  std::size_t finished = 0;
+  for (const std::size_t cell : missing_) {
+    for (const std::string& recipe : study_.cells[cell].job.scales.recipes) evaluate(cell, recipe);
+    if (is_last) {
+      finish(cell);
+      ++finished;
+    }
+    stop_if_asked(finished);
+  }
+}
+
+/// Evaluates a recipe as the cell scales it, where none before it has the same scales.
+void StudyRun::evaluate(std::size_t cell, const std::string& recipe) {
+  const std::string& variant = variants_->of(cell, recipe);
+  if (!evaluated_.insert(variant).second) return;
+  const StudyCell& one = study_.cells[cell];
+  Recipe named = find_recipe(recipe);
+  const Range loaded = worker_->loaded_layers();
+  const std::span<const LayerStatistics> layers =
+      std::span(statistics_->of(one)).last(loaded.count);
+  const std::vector<LayerScales> scales =
+      derive_scales(named, parse_scale_policy(one.job.scales.policy),
+                    ready_.inputs.config.num_key_value_heads, layers);
+  named.name = variant;
+  worker_->evaluate(named, scales,
+                    passes_over(left_->windows(), ready_.plan, ready_.rank_plan().share).front());
+  if (loaded.end() == ready_.rank_plan().layers.end()) take_scores(variant);
+}
+
+void StudyRun::take_scores(const std::string& variant) {
+  Result all;
+  all.evaluation = ready_.inputs.evaluation;
+  collect_perplexity(*worker_, {variant}, left_->own_windows(), SavedProgress{}, control_, all);
+  scores_[variant] = std::move(all.perplexity.at(variant));
+}
+
+/// Writes the cell's result.
+void StudyRun::finish(std::size_t cell) {
+  tell_stage("write");
+  const StudyCell& one = study_.cells[cell];
+  Result result;
+  const auto variant_of = [&](const std::string& recipe) { return variants_->of(cell, recipe); };
+  collect_layers(*worker_, statistics_->of(one), ready_.rank_plan(), one.job, ready_.inputs.config,
+                 control_, variant_of, result);
+  facts_.peak_memory = static_cast<std::uint64_t>(
+      control_.max(static_cast<std::int64_t>(ready_.backend->peak_memory_bytes())));
+  run_agreed(control_, [&] {
+    if (control_.rank() != 0) return;
+    Inputs inputs = inputs_of(one, inputs_);
+    result.calibration = std::move(inputs.calibration);
+    result.evaluation = std::move(inputs.evaluation);
+    result.sample_ids = std::move(inputs.sample_ids);
+    result.perplexity[kBf16] = scores_.at(kBf16);
+    for (const std::string& recipe : one.job.scales.recipes) {
+      result.perplexity[recipe] = scores_.at(variants_->of(cell, recipe));
+    }
+    add_differences(one.job, result);
+    result.job = described_[cell];
+    result.job["weights_digest"] = weights_digest_;
+    facts_.warnings = protocol_warnings(one.job);
+    result.provenance = make_provenance(one.job, ready_.plan, facts_);
+    write_result(result, one.job.output.result);
+  });
+}
+
+void StudyRun::stop_if_asked(std::size_t finished) const {
+  const auto signal = static_cast<int>(control_.max(stop_requested()));
+  if (signal == 0) return;
+  throw AgreedError(
+      ExitCode::progress_saved,
+      fmt::format("stopped by SIG{}, run the same study again to go on: {} of {} results in {}",
+                  ::sigabbrev_np(signal), study_.cells.size() - missing_.size() + finished,
+                  study_.cells.size(), study_.results.string()));
+}
+
+}  // namespace
+
+void run_study(const Study& study, const std::string& command_line, const Control& control,
+               MPI_Comm world, ProgressListener& progress) {
+  std::vector<Job> jobs;
+  for (const StudyCalibration& one : study.calibrations) jobs.push_back(one.job);
+  const std::vector<Inputs> inputs = read_inputs(jobs, control);
+  Preparation ready(jobs.front(), joined(inputs), control, world);
+  StudyRun run(study, command_line, inputs, ready, control, progress);
+  run.find_missing();
+  run.compute();
+}
+
+}  // namespace fp8cal
