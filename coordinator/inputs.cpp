@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 
+#include "coordinator/protocol/overlap_check.hpp"
 #include "coordinator/token_cache.hpp"
 #include "jobs/dataset.hpp"
 #include "jobs/error.hpp"
@@ -54,6 +55,7 @@ void read_on_rank_0(const Job& job, Inputs& inputs) {
   check_token_ids(evaluation_ids, inputs.config.vocab_size, job.evaluation.dataset);
   inputs.evaluation = cut_windows(evaluation_ids, job.evaluation.sequence_length,
                                   job.evaluation.windows, job.evaluation.dataset);
+  inputs.overlap = check_overlap(job, inputs.calibration, inputs.evaluation);
 }
 
 void check_length(const std::string& key, std::size_t length, const ModelConfig& config) {

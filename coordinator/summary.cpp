@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "coordinator/protocol/overlap_check.hpp"
 #include "coordinator/scales/diagnostics_text.hpp"
 #include "coordinator/scales/outliers.hpp"
 #include "coordinator/verdict.hpp"
@@ -43,7 +44,8 @@ std::string perplexity_table(const Job& job, const Result& result) {
             ? "one window only"
             : fmt::format("{:+.4f} to {:+.4f}", range->second.low, range->second.high),
         compared ? fmt::format("{:.5f}", own.mean_kl()) : "-",
-        compared ? fmt::format("{:.2f} %", 100 * own.top1_agreement()) : "-", verdict(difference));
+        compared ? fmt::format("{:.2f} %", 100 * own.top1_agreement()) : "-",
+        verdict(difference, result.job));
   }
   return text;
 }
@@ -61,6 +63,9 @@ std::string summarize(const Job& job, const Outcome& outcome) {
                         one.amax, one.over_median);
   }
   text += describe_diagnostics(result);
+  if (const auto overlap = result.job.find(kOverlapAttribute); overlap != result.job.end()) {
+    text += fmt::format("\nnot to be reported: {}\n", std::get<std::string>(overlap->second));
+  }
   text += fmt::format("\nweights {}, ", std::get<std::string>(result.job.at("weights_format")));
   if (result.calibration.windows() > 0) {
     text += fmt::format("calibrated on {} x {} tokens (seed {}), ", result.calibration.windows(),

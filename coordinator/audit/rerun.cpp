@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "coordinator/model_attributes.hpp"
+#include "coordinator/protocol/overlap_check.hpp"
 #include "jobs/error.hpp"
 #include "jobs/tokenizer.hpp"
 
@@ -79,6 +80,8 @@ Rerun rerun_of(const StoredResult& stored, const std::string& where,
   rerun.inputs.sample_ids = result.sample_ids;
   rerun.inputs.tokenizer_sha256 = job_attribute<std::string>(result.job, "tokenizer_sha256", where);
   expect_tokenizer(rerun.job.model.path, rerun.inputs.tokenizer_sha256);
+  // Marked or not, it is run again; that the mark is right is part of the comparison.
+  rerun.inputs.overlap = overlap_mark(result.calibration, result.evaluation);
   return rerun;
 }
 

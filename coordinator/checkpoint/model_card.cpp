@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "coordinator/checkpoint/markdown.hpp"
+#include "coordinator/protocol/overlap_check.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/verdict.hpp"
 
@@ -147,7 +148,11 @@ std::string quality(const CardSubject& subject) {
   if (bf16 != nullptr) text += fmt::format("| bf16 | {:.4f} | | | | |\n", bf16->ppl());
   text += recipe_row(subject, bf16, *own);
   if (bf16 != nullptr) {
-    text += fmt::format("\nThe difference is: {}.\n", verdict(own->ppl() - bf16->ppl()));
+    text +=
+        fmt::format("\nThe difference is: {}.\n", verdict(own->ppl() - bf16->ppl(), result.job));
+  }
+  if (const auto overlap = find<std::string>(result.job, kOverlapAttribute)) {
+    text += fmt::format("\nNot to be reported: {}.\n", code_span(*overlap));
   }
   return text;
 }

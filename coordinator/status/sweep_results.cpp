@@ -34,6 +34,9 @@ std::vector<RecipeFigures> figures_of(const Result& result, const std::string& w
     const auto range = result.differences.find(recipe);
     figures.has_interval = figures.bf16 && range != result.differences.end();
     if (figures.has_interval) figures.difference = range->second;
+    if (figures.difference) {
+      figures.verdict = verdict(figures.difference->difference, result.job);
+    }
     if (!own->second.kl.empty()) figures.mean_kl = own->second.mean_kl();
     all.push_back(std::move(figures));
   }
@@ -81,7 +84,7 @@ Row short_row(const TaskResult& task, const RecipeFigures& one) {
              {one.recipe, or_dash(one.bf16, "{:.4f}"), fmt::format("{:.4f}", one.perplexity),
               difference ? fmt::format("{:+.4f}", difference->difference) : "-", interval,
               or_dash(one.mean_kl, "{:.5f}"), task.digest.substr(0, kShortDigest),
-              difference ? verdict(difference->difference) : "-"});
+              difference ? one.verdict : "-"});
   return row;
 }
 
@@ -94,8 +97,7 @@ Row full_row(const TaskResult& task, const RecipeFigures& one) {
       {one.recipe, text(one.bf16.has_value(), one.bf16.value_or(0)), fmt::to_string(one.perplexity),
        text(one.difference.has_value(), difference.difference),
        text(one.has_interval, difference.low), text(one.has_interval, difference.high),
-       text(one.mean_kl.has_value(), one.mean_kl.value_or(0)),
-       one.difference ? verdict(difference.difference) : "", task.digest, task.state,
+       text(one.mean_kl.has_value(), one.mean_kl.value_or(0)), one.verdict, task.digest, task.state,
        task.message});
   return row;
 }

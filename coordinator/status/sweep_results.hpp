@@ -19,6 +19,7 @@ struct RecipeFigures {
   std::optional<PerplexityDifference> difference = {};  ///< without an interval where there is none
   bool has_interval = false;
   std::optional<double> mean_kl = {};  ///< nats a token
+  std::string verdict = {};            ///< on the difference; empty where there is none
 };
 
 /// What came of one task of a sweep.
