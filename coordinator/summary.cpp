@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "coordinator/protocol/overlap_check.hpp"
+#include "coordinator/protocol/protocol.hpp"
 #include "coordinator/scales/diagnostics_text.hpp"
 #include "coordinator/scales/outliers.hpp"
 #include "coordinator/verdict.hpp"
@@ -66,17 +67,14 @@ std::string summarize(const Job& job, const Outcome& outcome) {
   if (const auto overlap = result.job.find(kOverlapAttribute); overlap != result.job.end()) {
     text += fmt::format("\nnot to be reported: {}\n", std::get<std::string>(overlap->second));
   }
-  text += fmt::format("\nweights {}, ", std::get<std::string>(result.job.at("weights_format")));
-  if (result.calibration.windows() > 0) {
-    text += fmt::format("calibrated on {} x {} tokens (seed {}), ", result.calibration.windows(),
-                        result.calibration.sequence_length, job.calibration.seed);
-  }
   text += fmt::format(
-      "evaluated on {} x {} tokens\n"
-      "partition {}, {:.1f} s, device memory {} of {} planned\ncontent digest {}\nresult {}\n",
-      result.evaluation.windows(), result.evaluation.sequence_length, outcome.plan.grid.to_string(),
-      outcome.seconds, format_byte_size(outcome.peak_memory),
-      format_byte_size(outcome.plan.memory.total()), outcome.digest, job.output.result);
+      "\nweights {}, {}\n"
+      "partition {}, {:.1f} s, device memory {} of {} planned\n{}content digest {}\nresult {}\n",
+      std::get<std::string>(result.job.at("weights_format")), text_of(protocol_of(result)),
+      outcome.plan.grid.to_string(), outcome.seconds, format_byte_size(outcome.peak_memory),
+      format_byte_size(outcome.plan.memory.total()),
+      outcome.plan.streams() ? "weights were streamed through device memory\n" : "", outcome.digest,
+      job.output.result);
   return text;
 }
 

@@ -12,14 +12,6 @@
 namespace fp8cal {
 namespace {
 
-/// Where the model was; empty where that is not known.
-std::string stored_model_path(const Result& result) {
-  const auto found = result.provenance.find("model_path");
-  const auto* path =
-      found == result.provenance.end() ? nullptr : std::get_if<std::string>(&found->second);
-  return path == nullptr ? "" : *path;
-}
-
 /// The keys that read_job cannot do without, or that the stored job determines.
 std::vector<JobOption> stored_options(const Result& result, const std::string& where,
                                       const std::vector<JobOption>& options) {
@@ -29,7 +21,8 @@ std::vector<JobOption> stored_options(const Result& result, const std::string& w
         std::ranges::any_of(all, [&](const JobOption& one) { return one.key == key; });
     if (!given) all.push_back({key, value});
   };
-  add("model.path", stored_model_path(result));
+  // Where the model was; empty where that is not known.
+  add("model.path", find_attribute<std::string>(result.provenance, "model_path").value_or(""));
   add("output.result", "none");
   add("evaluation.dataset", where);
   add("evaluation.compare", job_attribute<std::string>(result.job, "evaluation.compare", where));
