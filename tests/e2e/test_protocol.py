@@ -66,6 +66,7 @@ class OverlapTest(harness.RefusalTest):
         digest = self.digest()
         done = harness.run(["audit", self.result, "--verify"])
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, rf"(?m)^holds .*, {NOT_REPORTABLE}$")
         done = harness.run(["audit", self.result, "--rerun", "--runtime.progress", "none"], 2)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn(digest, done.stdout)

@@ -130,7 +130,7 @@ TEST(Overlap, ChanceGrowsWithTheText) {
   Overlap found{
       .grams = 1, .tokens = 33, .evaluation_tokens = 2048, .evaluation = {}, .calibration = {}};
   EXPECT_TRUE(found.beyond_chance());
-  found.evaluation_tokens = 66'000;
+  found.evaluation_tokens = 165'000;
   EXPECT_FALSE(found.beyond_chance());
   found.tokens = 34;
   EXPECT_TRUE(found.beyond_chance());
