@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -46,17 +47,35 @@ bool says_something(Gram gram) {
   return sorted.size() - repeated.size() >= kDistinctTokens;
 }
 
-/// The n-grams of the calibration sequences, to be looked up.
+/// Which n-grams a text may have, by their hashes. Of those that it has not, no more than one in 16
+/// is let through.
+class GramFilter {
+ public:
+  explicit GramFilter(Tokens tokens) : bits_(std::bit_ceil(16 * tokens.size() + 2)) {
+    for_each_gram(tokens, [&](std::uint64_t hash, std::size_t) { bits_[bit_of(hash)] = true; });
+  }
+
+  bool may_have(std::uint64_t hash) const { return bits_[bit_of(hash)]; }
+
+ private:
+  /// The high bits of a hash depend on all tokens.
+  std::size_t bit_of(std::uint64_t hash) const {
+    return hash >> (64 - std::countr_zero(bits_.size()));
+  }
+
+  std::vector<bool> bits_;
+};
+
+/// The n-grams of the calibration sequences that a filter lets through, to be looked up.
 class GramIndex {
  public:
-  explicit GramIndex(const TokenWindows& windows) : tokens_(windows.tokens) {
+  GramIndex(const TokenWindows& windows, const GramFilter& wanted) : tokens_(windows.tokens) {
     if (windows.sequence_length < kOverlapGram) return;
-    entries_.reserve(windows.windows() * (windows.sequence_length - kOverlapGram + 1));
     for (std::size_t window = 0; window < windows.windows(); ++window) {
       const std::size_t begin = window * windows.sequence_length;
       for_each_gram(tokens_.subspan(begin, windows.sequence_length),
                     [&](std::uint64_t hash, std::size_t position) {
-                      entries_.push_back({hash, begin + position});
+                      if (wanted.may_have(hash)) entries_.push_back({hash, begin + position});
                     });
     }
     std::ranges::sort(entries_, {}, [](const Entry& one) { return std::pair(one.hash, one.at); });
@@ -94,7 +113,7 @@ std::size_t Overlap::allowed() const {
 Overlap find_overlap(const TokenWindows& calibration, const TokenWindows& evaluation) {
   Overlap found;
   found.evaluation_tokens = evaluation.tokens.size();
-  const GramIndex index(calibration);
+  const GramIndex index(calibration, GramFilter(evaluation.tokens));
   std::size_t covered = 0;  // tokens before this one are counted
   for_each_gram(evaluation.tokens, [&](std::uint64_t hash, std::size_t at) {
     const Gram gram = gram_at(evaluation.tokens, at);

@@ -44,8 +44,8 @@ struct Overlap {
 /// Calibration sequences were drawn at random: neighbours are none, and n-grams end with a
 /// sequence; sequences shorter than n tokens have none.
 ///
-/// Exact: candidates, found by a rolling hash, are compared token by token. Linear in memory, 16
-/// bytes a calibration token.
+/// Exact: candidates, found by a rolling hash, are compared token by token. Linear in time but for
+/// sorting the candidates, and in memory: some bytes an evaluation token, 16 a candidate.
 Overlap find_overlap(const TokenWindows& calibration, const TokenWindows& evaluation);
 
 }  // namespace fp8cal

@@ -37,6 +37,7 @@ class DemoTest(unittest.TestCase):
         self.assertIn("calibrated on 128 x 256 tokens of calibration.txt (seed 1234), evaluated on "
                       "95 x 512 tokens of evaluation.txt", out)
         self.assertNotIn("streamed", out)
+        self.assertEqual(len(re.findall(r"channel +\d+", out)), 5)
 
     def test_advice_is_one_line(self):
         self.assertEqual(self.done.stderr.count("are recommended"), 1)
@@ -61,7 +62,6 @@ class DemoTest(unittest.TestCase):
                 self.assertLessEqual(float(begin), float(end))
                 time = float(end)
             self.assertGreater(time, 0.1)
-        self.assertEqual(len(re.findall(r"channel +\d+", out)), 5)
 
     def test_progress_lines_tell_stage_count_and_speed(self):
         for stage in ("load layers 0-3: 4/4 layers", "calibrate layers 0-3: ", "evaluate fp8-static"):
