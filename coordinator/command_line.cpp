@@ -158,6 +158,14 @@ constexpr Flag kFlags[] = {
     {"export", "force", [](CommandLine& line) -> bool& { return line.force; }},
     {"submit", "dry-run", [](CommandLine& line) -> bool& { return line.submit.dry_run; }}};
 
+/// Options without a value that are short for "yes" of a job key.
+struct JobFlag {
+  const char* name;
+  const char* key;
+};
+
+constexpr JobFlag kJobFlags[] = {{"allow-overlap", "evaluation.allow_overlap"}};
+
 /// What the command takes after "--".
 std::vector<std::string> option_names(const CommandLine& line) {
   std::vector<std::string> names;
@@ -168,6 +176,7 @@ std::vector<std::string> option_names(const CommandLine& line) {
     if (line.command == flag.command) names.emplace_back(flag.name);
   }
   if (!takes_job(line.command)) return names;
+  for (const JobFlag& flag : kJobFlags) names.emplace_back(flag.name);
   for (const JobKey& key : job_keys()) names.push_back(key.name);
   return names;
 }
@@ -196,6 +205,11 @@ bool store_flag(CommandLine& line, const std::string& argument) {
   for (const Flag& flag : kFlags) {
     if (line.command != flag.command || argument != std::string("--") + flag.name) continue;
     flag.of(line) = true;
+    return true;
+  }
+  for (const JobFlag& flag : kJobFlags) {
+    if (!takes_job(line.command) || argument != std::string("--") + flag.name) continue;
+    line.job.push_back({flag.key, "yes"});
     return true;
   }
   return false;
@@ -325,6 +339,9 @@ constexpr const char* kOverview =
 
 On several ranks: mpirun -n N fp8cal run JOB. The content of the result does not depend on N.
 Every key of a job file is also an option: --calibration.samples 128.
+
+A job whose calibration and evaluation text overlap stops with exit code 2. With --allow-overlap
+(evaluation.allow_overlap = yes) it goes on, and its result is marked as not reportable.
 
 A rank of 'fp8cal run' that dies, hangs or fails ends the job with one line that names it (a hang:
 after runtime.deadline seconds without progress). With runtime.checkpoint, SIGUSR1 and SIGTERM save

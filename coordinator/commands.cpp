@@ -21,6 +21,7 @@
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
 #include "coordinator/progress.hpp"
+#include "coordinator/protocol/advice.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/resume/progress_file.hpp"
 #include "coordinator/scales/diagnostics_text.hpp"
@@ -114,6 +115,7 @@ void run(const CommandLine& line, const Control& control, const Guards& guards,
   JobProgress progress(job, control, status ? &*status : nullptr);
   if (speaks) {
     for (const std::string& warning : protocol_warnings(job)) spdlog::warn(warning);
+    if (const std::string note = protocol_note(job); !note.empty()) spdlog::info(note);
   }
   const Outcome outcome = run_job(job, line.text, control, MPI_COMM_WORLD, progress.listener());
   if (status) status->tell_digest(outcome.digest);

@@ -149,13 +149,17 @@ void compute(const Computation& run, const Checkpoint& checkpoint, Result& resul
   } else {
     const std::vector<LayerStatistics> layers = calibrate_and_evaluate(run);
     tell_stage("collect the statistics");
+    run.timeline.begin("collect the statistics");
     collect_layers(
         run.worker, layers, run.rank, run.job, run.config, run.control,
         [](const std::string& recipe) { return recipe; }, result);
+    run.timeline.end();
   }
   tell_stage("collect the scores");
+  run.timeline.begin("collect the scores");
   collect_perplexity(run.worker, run.keeper.left().variants(), run.keeper.left().own_windows(),
                      run.keeper.before(), run.control, result);
+  run.timeline.end();
   run.keeper.close();
 }
 

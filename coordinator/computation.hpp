@@ -5,6 +5,7 @@
 
 #include "coordinator/joining_listener.hpp"
 #include "coordinator/resume/progress_keeper.hpp"
+#include "coordinator/timeline.hpp"
 #include "jobs/checkpoint.hpp"
 #include "jobs/job.hpp"
 #include "jobs/model_config.hpp"
@@ -25,6 +26,7 @@ struct Computation {
   const Control& control;
   ProgressKeeper& keeper;
   JoiningListener& progress;  ///< the worker's
+  Timeline& timeline;         ///< which hears of `progress`, too
 };
 
 /// What a job measures perplexity for: "bf16", where the model is, and recipes.

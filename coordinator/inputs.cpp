@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "coordinator/protocol/overlap_check.hpp"
 #include "coordinator/token_cache.hpp"
 #include "jobs/dataset.hpp"
 #include "jobs/error.hpp"
@@ -77,6 +78,7 @@ Inputs InputReader::read(const Job& job) {
   inputs.evaluation =
       cut_windows(ids(job, evaluation, StreamKind::evaluation), job.evaluation.sequence_length,
                   job.evaluation.windows, job.evaluation.dataset);
+  inputs.overlap = check_overlap(job, inputs.calibration, inputs.evaluation);
   return inputs;
 }
 

@@ -19,6 +19,7 @@ struct Inputs {
   TokenWindows evaluation;
   std::vector<std::uint32_t> sample_ids;
   std::string tokenizer_sha256;  ///< empty where both datasets hold token ids
+  std::string overlap;           ///< overlap_mark of the windows, on rank 0
 
   Workload workload(const Job& job) const;
 };
@@ -28,8 +29,9 @@ struct Inputs {
 /// quality gates, for which there is no BF16 to hold it against.
 Job fit_to_model(Job job);
 
-/// Rank 0 tokenizes the datasets and draws the sequences; every rank reads the model's config and
-/// gets the windows. Throws AgreedError. Collective.
+/// Rank 0 tokenizes the datasets, draws the sequences and holds them against the evaluation text
+/// (check_overlap); every rank reads the model's config and gets the windows. Throws AgreedError.
+/// Collective.
 Inputs read_inputs(const Job& job, const Control& control);
 /// The same of several jobs on one model; texts that they share are tokenized once.
 std::vector<Inputs> read_inputs(const std::vector<Job>& jobs, const Control& control);

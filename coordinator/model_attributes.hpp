@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "jobs/error.hpp"
@@ -28,6 +29,14 @@ const T& job_attribute(const Attributes& job, const std::string& name, const std
     return std::get<T>(found->second);
   }
   throw InputError(where, "attribute /job/" + name, "one, of its documented type", "none");
+}
+
+/// The attribute `key` of a result; none where there is none of type T.
+template <class T>
+std::optional<T> find_attribute(const Attributes& attributes, const std::string& key) {
+  const auto found = attributes.find(key);
+  if (found == attributes.end() || !std::holds_alternative<T>(found->second)) return std::nullopt;
+  return std::get<T>(found->second);
 }
 
 }  // namespace fp8cal

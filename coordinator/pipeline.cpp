@@ -6,15 +6,18 @@
 #include <optional>
 
 #include "coordinator/bootstrap.hpp"
+#include "coordinator/both_listeners.hpp"
 #include "coordinator/collect.hpp"
 #include "coordinator/computation.hpp"
 #include "coordinator/preparation.hpp"
+#include "coordinator/protocol/advice.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/quality_gates.hpp"
 #include "coordinator/result_builder.hpp"
 #include "coordinator/resume/earlier_progress.hpp"
 #include "coordinator/resume/progress_keeper.hpp"
 #include "coordinator/supervision/stop_signals.hpp"
+#include "coordinator/timeline.hpp"
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
 #include "jobs/result_writer.hpp"
@@ -23,25 +26,6 @@
 #include "worker/shard_worker.hpp"
 
 namespace fp8cal {
-std::vector<std::string> protocol_warnings(const Job& job) {
-  std::vector<std::string> warnings;
-  if (job.calibration.dataset.empty()) {
-    warnings.push_back(fmt::format(
-        "the checkpoint is {} already and is evaluated as it is: calibration.*, scales.* and "
-        "output.checkpoint are not used",
-        job.scales.recipes.front()));
-    return warnings;
-  }
-  const std::size_t samples = job.calibration.samples;
-  if (samples < 32) {
-    warnings.push_back(fmt::format(
-        "calibration.samples = {}: fewer than 32 sequences give unstable scales", samples));
-  } else if (samples > 512) {
-    warnings.push_back(
-        fmt::format("calibration.samples = {}: more than 512 sequences gain nothing", samples));
-  }
-  return warnings;
-}
 
 void add_differences(const Job& job, Result& result) {
   if (!result.perplexity.contains("bf16")) return;
@@ -55,12 +39,15 @@ void add_differences(const Job& job, Result& result) {
 Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_line,
                     const Control& control, MPI_Comm world, ProgressListener& progress) {
   const auto begin = std::chrono::steady_clock::now();
+  Timeline timeline(timeline_entries(control.size()));
+  timeline.begin("prepare");
   RunFacts facts;
   facts.command_line = command_line;
   facts.started = utc_now();
   facts.warnings = protocol_warnings(job);
   Preparation ready(job, std::move(inputs), control, world);
   facts.gemm_check = ready.gemm_check;
+  timeline.end();
   facts.places = control.gather(where_this_rank_runs(ready.backend->device()));
 
   Attributes described = describe_job(job, ready.inputs, *ready.backend, *ready.checkpoint);
@@ -70,8 +57,10 @@ Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_li
   const WorkLeft left(earlier.done, variants, ready);
   ProgressKeeper keeper(job, described, describe_run(facts, ready.plan), earlier.done, left, ready,
                         control, world, stop_requested);
-  JoiningListener joining(progress);
+  BothListeners shown_and_kept(progress, timeline);
+  JoiningListener joining(shown_and_kept);
   std::optional<ShardWorker> worker;
+  timeline.begin("load embeddings and head");
   run_agreed(control, [&] {
     ShardContext context = ready.context(*ready.backend, joining);
     context.first_layer = earlier.done.layers_done;
@@ -79,6 +68,7 @@ Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_li
     worker.emplace(context);
     for (auto& [pass, hidden] : earlier.hidden) worker->start_from(pass, std::move(hidden));
   });
+  timeline.end();
 
   Outcome outcome;
   outcome.plan = ready.plan;
@@ -86,13 +76,14 @@ Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_li
   result.calibration = ready.inputs.calibration;
   result.evaluation = ready.inputs.evaluation;
   result.sample_ids = ready.inputs.sample_ids;
-  compute(
-      {*worker, job, ready.inputs.config, ready.plan, ready.rank_plan(), control, keeper, joining},
-      *ready.checkpoint, result);
+  compute({*worker, job, ready.inputs.config, ready.plan, ready.rank_plan(), control, keeper,
+           joining, timeline},
+          *ready.checkpoint, result);
   described["weights_digest"] = collect_weights_digest(*worker, control);
   facts.peak_memory = static_cast<std::uint64_t>(
       control.max(static_cast<std::int64_t>(ready.backend->peak_memory_bytes())));
   outcome.peak_memory = facts.peak_memory;
+  facts.timeline = gather_timeline(timeline, control);
   run_agreed(control, [&] {
     if (control.rank() != 0) return;
     add_differences(job, result);

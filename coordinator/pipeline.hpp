@@ -34,7 +34,4 @@ Outcome compute_job(const Job& job, Inputs inputs, const std::string& command_li
 Outcome run_job(const Job& job, const std::string& command_line, const Control& control,
                 MPI_Comm world, ProgressListener& progress);
 
-/// What to warn of before a job is run (DESIGN 10: number and length of the sequences).
-std::vector<std::string> protocol_warnings(const Job& job);
-
 }  // namespace fp8cal

@@ -66,6 +66,7 @@ Attributes make_provenance(const Job& job, const Plan& plan, const RunFacts& fac
           {"evaluation_dataset", job.evaluation.dataset},
           {"places", facts.places},
           {"warnings", facts.warnings},
+          {kTimeline, facts.timeline},
           {"earlier_runs", facts.earlier_runs},
           {"progress_saves", static_cast<std::int64_t>(facts.progress_saves)},
           {"progress_seconds", facts.progress_seconds},

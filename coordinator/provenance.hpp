@@ -34,6 +34,7 @@ struct RunFacts {
   std::size_t progress_saves = 0;         ///< of this run
   double progress_seconds = 0;            ///< that rank 0 took for them
   std::string gemm_check;                 ///< what check_gemms says
+  std::vector<std::string> timeline;      ///< of gather_timeline
   std::uint64_t peak_memory = 0;  ///< Backend::peak_memory_bytes of the rank that needed most
 };
 

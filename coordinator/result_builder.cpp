@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "coordinator/model_attributes.hpp"
+#include "coordinator/protocol/overlap_check.hpp"
 #include "coordinator/scales/tensor_diagnostics.hpp"
 #include "jobs/error.hpp"
 #include "jobs/sha256.hpp"
@@ -42,6 +43,7 @@ Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& bac
     all["calibration.seed"] = static_cast<std::int64_t>(job.calibration.seed);
     all["scales.policy"] = job.scales.policy;
   }
+  if (!inputs.overlap.empty()) all[kOverlapAttribute] = inputs.overlap;
   // Absent where they are native, as in every result from before there was another way.
   if (backend.fp8_products() == Fp8Products::dequantized) all["fp8_products"] = "dequantized";
   all.merge(model_attributes(inputs.config));

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "coordinator/protocol/overlap_check.hpp"
+#include "coordinator/protocol/protocol.hpp"
 #include "coordinator/scales/diagnostics_text.hpp"
 #include "coordinator/scales/outliers.hpp"
 #include "coordinator/verdict.hpp"
@@ -43,7 +45,8 @@ std::string perplexity_table(const Job& job, const Result& result) {
             ? "one window only"
             : fmt::format("{:+.4f} to {:+.4f}", range->second.low, range->second.high),
         compared ? fmt::format("{:.5f}", own.mean_kl()) : "-",
-        compared ? fmt::format("{:.2f} %", 100 * own.top1_agreement()) : "-", verdict(difference));
+        compared ? fmt::format("{:.2f} %", 100 * own.top1_agreement()) : "-",
+        verdict(difference, result.job));
   }
   return text;
 }
@@ -61,17 +64,17 @@ std::string summarize(const Job& job, const Outcome& outcome) {
                         one.amax, one.over_median);
   }
   text += describe_diagnostics(result);
-  text += fmt::format("\nweights {}, ", std::get<std::string>(result.job.at("weights_format")));
-  if (result.calibration.windows() > 0) {
-    text += fmt::format("calibrated on {} x {} tokens (seed {}), ", result.calibration.windows(),
-                        result.calibration.sequence_length, job.calibration.seed);
+  if (const auto overlap = result.job.find(kOverlapAttribute); overlap != result.job.end()) {
+    text += fmt::format("\nnot to be reported: {}\n", std::get<std::string>(overlap->second));
   }
   text += fmt::format(
-      "evaluated on {} x {} tokens\n"
-      "partition {}, {:.1f} s, device memory {} of {} planned\ncontent digest {}\nresult {}\n",
-      result.evaluation.windows(), result.evaluation.sequence_length, outcome.plan.grid.to_string(),
-      outcome.seconds, format_byte_size(outcome.peak_memory),
-      format_byte_size(outcome.plan.memory.total()), outcome.digest, job.output.result);
+      "\nweights {}, {}\n"
+      "partition {}, {:.1f} s, device memory {} of {} planned\n{}content digest {}\nresult {}\n",
+      std::get<std::string>(result.job.at("weights_format")), text_of(protocol_of(result)),
+      outcome.plan.grid.to_string(), outcome.seconds, format_byte_size(outcome.peak_memory),
+      format_byte_size(outcome.plan.memory.total()),
+      outcome.plan.streams() ? "weights were streamed through device memory\n" : "", outcome.digest,
+      job.output.result);
   return text;
 }
 

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "coordinator/protocol/overlap_check.hpp"
+
 namespace fp8cal {
 
 std::string verdict(double difference) {
@@ -11,6 +13,11 @@ std::string verdict(double difference) {
   if (size <= 0.3) return "expected";
   if (size <= 1.0) return "ambiguous: run downstream benchmarks";
   return "broken scales or an unsuitable format";
+}
+
+std::string verdict(double difference, const Attributes& job) {
+  const std::string objection = not_reportable(job);
+  return objection.empty() ? verdict(difference) : verdict(difference) + "; " + objection;
 }
 
 }  // namespace fp8cal

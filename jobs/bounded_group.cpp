@@ -165,6 +165,19 @@ template std::vector<std::uint32_t> BoundedGroup::list(const std::string&, std::
 template std::vector<float> BoundedGroup::list(const std::string&, std::size_t,
                                                std::string_view) const;
 
+std::vector<std::string> BoundedGroup::strings(const std::string& name,
+                                               std::size_t max_bytes) const {
+  const Handle dataset = hdf5::open_dataset(group_, name);
+  const hdf5::Shape found = hdf5::shape_of(dataset, max_bytes);
+  if (found.size() != 1) {
+    throw InputError(hdf5::describe(dataset), "shape", "one dimension", text_of(found));
+  }
+  std::vector<std::string> values = hdf5::read_strings(dataset, max_bytes);
+  budget_.take(1, kLinkBytes + bytes_of(values), dataset);
+  require_units(dataset, {}, budget_);
+  return values;
+}
+
 Attributes BoundedGroup::attributes() const { return read_attributes(group_, budget_); }
 
 std::string BoundedGroup::describe(const std::string& name) const {

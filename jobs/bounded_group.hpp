@@ -58,6 +58,9 @@ class BoundedGroup {
   std::vector<T> list(const std::string& name, std::size_t max_elements,
                       std::string_view units = {}) const;
 
+  /// The strings of the dataset `name`, which has one dimension and no attributes.
+  std::vector<std::string> strings(const std::string& name, std::size_t max_bytes) const;
+
   /// The attributes: scalars of i64 and f64, strings, and lists of strings.
   Attributes attributes() const;
 

@@ -35,6 +35,7 @@ struct Job {
     std::size_t sequence_length = 0;
     std::optional<std::size_t> windows;  ///< none: all
     bool compare = true;                 ///< each recipe's next-token distributions with bf16's
+    bool allow_overlap = false;          ///< with the calibration text; the result is marked
     std::optional<double> max_delta_ppl;
     std::optional<double> max_kl;  ///< nats a token
   } evaluation;

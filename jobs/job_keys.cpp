@@ -154,6 +154,17 @@ void add_evaluation_keys(std::vector<JobKey>& keys) {
        .store = [](Job& job, const Values& v) {
          job.evaluation.compare = parse_choice("evaluation.compare", v[0], {"yes", "no"}) == "yes";
        }});
+  keys.push_back(
+      {.name = "evaluation.allow_overlap",
+       .argument = "yes|no",
+       .default_value = "no",
+       .help = "Run although the calibration sequences and the evaluation windows have more text "
+               "in common than by chance; the result is marked as not reportable. "
+               "--allow-overlap for short",
+       .store = [](Job& job, const Values& v) {
+         job.evaluation.allow_overlap =
+             parse_choice("evaluation.allow_overlap", v[0], {"yes", "no"}) == "yes";
+       }});
   keys.push_back({.name = "evaluation.max_delta_ppl",
                   .argument = "X|none",
                   .default_value = "none",

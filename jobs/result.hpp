@@ -14,6 +14,10 @@ namespace fp8cal {
 using Attribute = std::variant<std::string, std::int64_t, double, std::vector<std::string>>;
 using Attributes = std::map<std::string, Attribute>;
 
+/// Of the provenance, a list of strings that the file has as a dataset, since no attribute may be
+/// as long: what each rank did when (coordinator/timeline.hpp).
+inline constexpr const char* kTimeline = "timeline";
+
 /// How one variant ("bf16" or a recipe) predicts the evaluation text, token by token.
 struct Perplexity {
   std::size_t windows = 0;

@@ -20,6 +20,7 @@ constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 47;
 constexpr std::size_t kMaxChannels = std::size_t{1} << 22;        // 32 vocabularies of Llama 3.1
 constexpr std::size_t kMaxTokens = std::size_t{1} << 28;          // 1 GiB; WikiText-103 has 2^27
 constexpr std::size_t kMaxSequenceLength = std::size_t{1} << 20;  // 8 contexts of Llama 3.1
+constexpr std::size_t kMaxTimelineBytes = std::size_t{1} << 24;   // 20,000 lines of 800 bytes
 constexpr std::size_t kMaxSnapshots = 64;                         // there are five
 
 /// Of several names of one input, the one that the others are aliases of ends so.
@@ -126,8 +127,10 @@ ModuleScales read_module_scales(const BoundedGroup& group) {
 void read_provenance(const BoundedGroup& root, Result& result) {
   if (!root.has("provenance")) return;
   const BoundedGroup provenance = root.group("provenance", kMaxLinks);
-  provenance.require_only({kObjectNames, kObjectDigests});
+  provenance.require_only({kObjectNames, kObjectDigests, kTimeline});
   result.provenance = provenance.attributes();
+  if (!provenance.has(kTimeline)) return;
+  result.provenance[kTimeline] = provenance.strings(kTimeline, kMaxTimelineBytes);
 }
 
 void read_job(const BoundedGroup& root, Result& result) {

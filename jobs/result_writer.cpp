@@ -38,6 +38,19 @@ void write_attributes(const Handle& group, const Attributes& attributes) {
   }
 }
 
+void write_provenance(const Handle& file, const Result& result) {
+  const Handle group = hdf5::create_group(file, "provenance");
+  Attributes attributes = result.provenance;
+  const auto timeline = attributes.find(kTimeline);
+  if (timeline != attributes.end()) {
+    if (const auto* lines = std::get_if<std::vector<std::string>>(&timeline->second)) {
+      hdf5::write_dataset(group, kTimeline, *lines);
+      attributes.erase(timeline);
+    }
+  }
+  write_attributes(group, attributes);
+}
+
 void write_windows(const Handle& group, const std::string& name, const TokenWindows& windows) {
   hdf5::write_dataset(group, name, {windows.windows(), windows.sequence_length},
                       std::span(windows.tokens));
@@ -160,7 +173,7 @@ void write_perplexity(const Handle& file, const Result& result) {
 void write_everything(const Handle& file, const Result& result) {
   hdf5::write_attribute(file, "format", "fp8cal");
   hdf5::write_attribute(file, "format_version", kFormatVersion);
-  write_attributes(hdf5::create_group(file, "provenance"), result.provenance);
+  write_provenance(file, result);
   write_job(file, result);
   write_activations(file, result);
   write_weights(file, result);

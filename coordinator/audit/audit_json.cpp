@@ -23,7 +23,8 @@ Json json_of(const Contents& contents) {
           {"recipes", contents.recipes},
           {"scales", contents.scales},
           {"diagnostics", contents.diagnostics},
-          {"perplexities", contents.variants}};
+          {"perplexities", contents.variants},
+          {"reportable", contents.objection.empty()}};
 }
 
 Json json_of(Kind kind, const Difference& difference) {

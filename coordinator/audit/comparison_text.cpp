@@ -24,6 +24,7 @@ constexpr const char* kMinorKeys[] = {"calibration_dataset",
                                       "model_path",
                                       "partition_reason",
                                       "scales_command_line",
+                                      "timeline",
                                       "warnings"};
 
 /// A value, cut where it would fill the line.

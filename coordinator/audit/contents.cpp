@@ -7,6 +7,7 @@
 #include <set>
 
 #include "coordinator/audit/flow_order.hpp"
+#include "coordinator/protocol/overlap_check.hpp"
 
 namespace fp8cal {
 namespace {
@@ -33,7 +34,8 @@ Contents contents_of(const Result& result) {
                        .distributions = result.activations.size(),
                        .weights = result.weights.size(),
                        .recipes = result.scales.size(),
-                       .variants = result.perplexity.size()};
+                       .variants = result.perplexity.size(),
+                       .objection = not_reportable(result.job)};
   for (const auto& [recipe, modules] : result.scales) {
     for (const auto& [module, one] : modules) {
       for (const auto* values : {&one.weight_scale, &one.input_scale, &one.k_scale, &one.v_scale}) {
@@ -48,10 +50,11 @@ Contents contents_of(const Result& result) {
 std::string text_of(const Contents& contents) {
   return fmt::format(
       "{} tokens in {} + {} windows, {} layers, {} distributions, {} weights, {} scales of {} "
-      "recipes, {} diagnostics, {} perplexities",
+      "recipes, {} diagnostics, {} perplexities{}{}",
       contents.tokens, contents.calibration_windows, contents.evaluation_windows, contents.layers,
       contents.distributions, contents.weights, contents.scales, contents.recipes,
-      contents.diagnostics, contents.variants);
+      contents.diagnostics, contents.variants, contents.objection.empty() ? "" : ", ",
+      contents.objection);
 }
 
 }  // namespace fp8cal

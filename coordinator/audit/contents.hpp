@@ -7,7 +7,7 @@
 
 namespace fp8cal {
 
-/// How much a result holds.
+/// How much a result holds, and whether its figures may be reported.
 struct Contents {
   std::size_t calibration_windows = 0;
   std::size_t evaluation_windows = 0;
@@ -19,6 +19,7 @@ struct Contents {
   std::size_t scales = 0;       ///< datasets, each of one scale or of many
   std::size_t diagnostics = 0;  ///< tensors, over all recipes
   std::size_t variants = 0;     ///< perplexities
+  std::string objection;        ///< what not_reportable() says of its /job
 };
 
 Contents contents_of(const Result& result);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <span>
 
+#include "coordinator/audit/attribute_text.hpp"
 #include "coordinator/audit/consistency.hpp"
 #include "coordinator/model_attributes.hpp"
+#include "coordinator/protocol/overlap_check.hpp"
 #include "jobs/sha256.hpp"
 
 namespace fp8cal {
@@ -22,6 +24,18 @@ class JobChecks {
 
   void expect_digest(const std::string& key, const TokenWindows& windows) {
     expect<std::string>(key, to_hex(sha256(std::as_bytes(std::span(windows.tokens)))));
+  }
+
+  /// The mark is there where the tokens deserve it, and nowhere else.
+  void expect_overlap() {
+    const auto found = result_.job.find(kOverlapAttribute);
+    const std::string expected = overlap_mark(result_.calibration, result_.evaluation);
+    if (found == result_.job.end() && expected.empty()) return;
+    if (found == result_.job.end() || expected.empty() || found->second != Attribute(expected)) {
+      findings_.add({kJob, std::string("attribute ") + kOverlapAttribute,
+                     expected.empty() ? "none" : expected,
+                     attribute_text(result_.job, kOverlapAttribute)});
+    }
   }
 
   void expect_presence(const std::string& key) { find<std::string>(key); }
@@ -87,6 +101,7 @@ void check_job(const Result& result, Findings& findings) {
   job.expect_count("evaluation.sequence_length", result.evaluation.sequence_length);
   job.expect_digest("evaluation_tokens_sha256", result.evaluation);
   job.expect_vocabulary("/job/evaluation_tokens", result.evaluation);
+  job.expect_overlap();
 }
 
 }  // namespace fp8cal

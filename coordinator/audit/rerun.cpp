@@ -6,19 +6,12 @@
 #include <algorithm>
 
 #include "coordinator/model_attributes.hpp"
+#include "coordinator/protocol/overlap_check.hpp"
 #include "jobs/error.hpp"
 #include "jobs/tokenizer.hpp"
 
 namespace fp8cal {
 namespace {
-
-/// Where the model was; empty where that is not known.
-std::string stored_model_path(const Result& result) {
-  const auto found = result.provenance.find("model_path");
-  const auto* path =
-      found == result.provenance.end() ? nullptr : std::get_if<std::string>(&found->second);
-  return path == nullptr ? "" : *path;
-}
 
 /// The keys that read_job cannot do without, or that the stored job determines.
 std::vector<JobOption> stored_options(const Result& result, const std::string& where,
@@ -29,7 +22,8 @@ std::vector<JobOption> stored_options(const Result& result, const std::string& w
         std::ranges::any_of(all, [&](const JobOption& one) { return one.key == key; });
     if (!given) all.push_back({key, value});
   };
-  add("model.path", stored_model_path(result));
+  // Where the model was; empty where that is not known.
+  add("model.path", find_attribute<std::string>(result.provenance, "model_path").value_or(""));
   add("output.result", where);
   add("evaluation.dataset", where);
   add("evaluation.compare", job_attribute<std::string>(result.job, "evaluation.compare", where));
@@ -98,6 +92,8 @@ Rerun rerun_of(const StoredResult& stored, const std::string& where,
   rerun.inputs.sample_ids = result.sample_ids;
   rerun.inputs.tokenizer_sha256 = job_attribute<std::string>(result.job, "tokenizer_sha256", where);
   expect_tokenizer(rerun.job.model.path, rerun.inputs.tokenizer_sha256);
+  // Marked or not, it is run again; that the mark is right is part of the comparison.
+  rerun.inputs.overlap = overlap_mark(result.calibration, result.evaluation);
   return rerun;
 }
 

@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "coordinator/checkpoint/markdown.hpp"
+#include "coordinator/model_attributes.hpp"
+#include "coordinator/protocol/overlap_check.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/verdict.hpp"
 
@@ -13,13 +15,6 @@ namespace fp8cal {
 namespace {
 
 constexpr const char* kNotMeasured = "not measured";
-
-template <class T>
-std::optional<T> find(const Attributes& attributes, const std::string& key) {
-  const auto found = attributes.find(key);
-  if (found == attributes.end() || !std::holds_alternative<T>(found->second)) return std::nullopt;
-  return std::get<T>(found->second);
-}
 
 /// The last part of a path: where a file lay is nobody's business.
 std::string file_name(const std::optional<std::string>& path) {
@@ -95,8 +90,8 @@ std::string kv_in_words(const std::optional<KvFormat>& kv) {
 std::string quantization(const CardSubject& subject) {
   const Recipe& recipe = subject.recipe;
   const Result& result = subject.result;
-  const auto seed = find<std::int64_t>(result.job, "calibration.seed");
-  const auto policy = find<std::string>(result.job, "scales.policy");
+  const auto seed = find_attribute<std::int64_t>(result.job, "calibration.seed");
+  const auto policy = find_attribute<std::string>(result.job, "scales.policy");
   return fmt::format(
       "\n## Quantization\n\n- Weights of the linear layers: E4M3 with one scale {}\n"
       "- Inputs of the linear layers: {}\n- Keys and values: {}\n"
@@ -105,7 +100,7 @@ std::string quantization(const CardSubject& subject) {
       recipe.weight_per_channel ? "an output channel" : "a tensor", inputs_in_words(recipe.input),
       kv_in_words(recipe.kv), policy ? code_span(*policy) : "unknown", result.calibration.windows(),
       result.calibration.sequence_length,
-      file_name(find<std::string>(result.provenance, "calibration_dataset")),
+      file_name(find_attribute<std::string>(result.provenance, "calibration_dataset")),
       seed ? fmt::format("{}", *seed) : "unknown");
 }
 
@@ -140,20 +135,24 @@ std::string quality(const CardSubject& subject) {
   }
   text +=
       fmt::format("Perplexity over {} x {} tokens of {}:\n\n", own->windows, own->predictions + 1,
-                  file_name(find<std::string>(result.provenance, "evaluation_dataset")));
+                  file_name(find_attribute<std::string>(result.provenance, "evaluation_dataset")));
   text +=
       "| variant | perplexity | difference | 95 % interval | mean KL divergence (nats) | "
       "same top token |\n| --- | ---: | ---: | ---: | ---: | ---: |\n";
   if (bf16 != nullptr) text += fmt::format("| bf16 | {:.4f} | | | | |\n", bf16->ppl());
   text += recipe_row(subject, bf16, *own);
   if (bf16 != nullptr) {
-    text += fmt::format("\nThe difference is: {}.\n", verdict(own->ppl() - bf16->ppl()));
+    text +=
+        fmt::format("\nThe difference is: {}.\n", verdict(own->ppl() - bf16->ppl(), result.job));
+  }
+  if (const auto overlap = find_attribute<std::string>(result.job, kOverlapAttribute)) {
+    text += fmt::format("\nNot to be reported: {}.\n", code_span(*overlap));
   }
   return text;
 }
 
 std::string warnings(const Result& result) {
-  const auto all = find<std::vector<std::string>>(result.provenance, "warnings");
+  const auto all = find_attribute<std::vector<std::string>>(result.provenance, "warnings");
   if (!all || all->empty()) return "";
   std::string text = "\n## Warnings\n\n";
   for (const std::string& one : *all) text += fmt::format("- {}\n", code_span(one));
@@ -161,7 +160,7 @@ std::string warnings(const Result& result) {
 }
 
 std::string origin(const CardSubject& subject) {
-  const auto weights = find<std::string>(subject.result.job, "weights_digest");
+  const auto weights = find_attribute<std::string>(subject.result.job, "weights_digest");
   return fmt::format(
       "\n## Origin\n\n- Digest of the BF16 weights: {}\n- Digest of the calibration's result: {}\n",
       weights ? code_span(*weights) : "unknown", code_span(subject.digest));

@@ -18,7 +18,7 @@ int collect_sweep(const CommandLine& line) {
     if (!line.csv.empty()) check_writable(line.csv);
     std::vector<TaskResult> tasks;
     for (const SweepTask& task : sweep.tasks) tasks.push_back(read_task_result(task));
-    fmt::print("{}", aligned_text(short_table(sweep.keys, tasks)));
+    fmt::print("{}{}", aligned_text(short_table(sweep.keys, tasks)), protocol_lines(tasks));
     std::fflush(stdout);
     if (!line.csv.empty()) {
       const std::string csv = csv_text(full_table(sweep.keys, tasks));

@@ -34,6 +34,9 @@ std::vector<RecipeFigures> figures_of(const Result& result, const std::string& w
     const auto range = result.differences.find(recipe);
     figures.has_interval = figures.bf16 && range != result.differences.end();
     if (figures.has_interval) figures.difference = range->second;
+    if (figures.difference) {
+      figures.verdict = verdict(figures.difference->difference, result.job);
+    }
     if (!own->second.kl.empty()) figures.mean_kl = own->second.mean_kl();
     all.push_back(std::move(figures));
   }
@@ -81,8 +84,16 @@ Row short_row(const TaskResult& task, const RecipeFigures& one) {
              {one.recipe, or_dash(one.bf16, "{:.4f}"), fmt::format("{:.4f}", one.perplexity),
               difference ? fmt::format("{:+.4f}", difference->difference) : "-", interval,
               or_dash(one.mean_kl, "{:.5f}"), task.digest.substr(0, kShortDigest),
-              difference ? verdict(difference->difference) : "-"});
+              difference ? one.verdict : "-"});
   return row;
+}
+
+Row protocol_cells(const Protocol& protocol) {
+  const auto count = [](std::size_t number) { return fmt::to_string(number); };
+  return {protocol.calibration_dataset,  count(protocol.samples),
+          count(protocol.sample_length), protocol.seed ? fmt::to_string(*protocol.seed) : "",
+          protocol.evaluation_dataset,   count(protocol.windows),
+          count(protocol.window_length)};
 }
 
 Row full_row(const TaskResult& task, const RecipeFigures& one) {
@@ -94,9 +105,10 @@ Row full_row(const TaskResult& task, const RecipeFigures& one) {
       {one.recipe, text(one.bf16.has_value(), one.bf16.value_or(0)), fmt::to_string(one.perplexity),
        text(one.difference.has_value(), difference.difference),
        text(one.has_interval, difference.low), text(one.has_interval, difference.high),
-       text(one.mean_kl.has_value(), one.mean_kl.value_or(0)),
-       one.difference ? verdict(difference.difference) : "", task.digest, task.state,
-       task.message});
+       text(one.mean_kl.has_value(), one.mean_kl.value_or(0)), one.verdict});
+  const Row protocol = protocol_cells(task.protocol);
+  row.insert(row.end(), protocol.begin(), protocol.end());
+  row.insert(row.end(), {task.digest, task.state, task.message});
   return row;
 }
 
@@ -120,6 +132,7 @@ TaskResult read_task_result(const SweepTask& task) {
     }
     read.recipes = figures_of(stored.result, task.result);
     read.digest = stored.digest;
+    read.protocol = protocol_of(stored.result);
   } catch (const Error& error) {
     read.message = error.what();
     if (read.state.empty()) read.state = "unknown";
@@ -144,7 +157,10 @@ TextTable full_table(const std::vector<std::string>& keys, const std::vector<Tas
   TextTable table;
   table.header =
       header(keys, {"recipe", "perplexity_bf16", "perplexity", "difference", "difference_low",
-                    "difference_high", "mean_kl", "verdict", "content_digest", "state", "message"});
+                    "difference_high", "mean_kl", "verdict", "calibration_dataset",
+                    "calibration_samples", "calibration_sequence_length", "calibration_seed",
+                    "evaluation_dataset", "evaluation_windows", "evaluation_sequence_length",
+                    "content_digest", "state", "message"});
   for (const TaskResult& task : tasks) {
     for (const RecipeFigures& one : task.recipes) table.rows.push_back(full_row(task, one));
     if (!task.recipes.empty()) continue;
@@ -154,6 +170,16 @@ TextTable full_table(const std::vector<std::string>& keys, const std::vector<Tas
     table.rows.back().back() = task.message;
   }
   return table;
+}
+
+std::string protocol_lines(const std::vector<TaskResult>& tasks) {
+  std::string lines;
+  for (const TaskResult& task : tasks) {
+    if (task.recipes.empty()) continue;
+    lines += fmt::format("{}task {}: {}\n", lines.empty() ? "\n" : "", task.task.task,
+                         printable(text_of(task.protocol)));
+  }
+  return lines;
 }
 
 std::string missing_text(const std::vector<TaskResult>& tasks) {

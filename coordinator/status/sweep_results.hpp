@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/protocol/protocol.hpp"
 #include "coordinator/status/sweep_record.hpp"
 #include "coordinator/status/text_table.hpp"
 #include "jobs/result.hpp"
@@ -19,6 +20,7 @@ struct RecipeFigures {
   std::optional<PerplexityDifference> difference = {};  ///< without an interval where there is none
   bool has_interval = false;
   std::optional<double> mean_kl = {};  ///< nats a token
+  std::string verdict = {};            ///< on the difference; empty where there is none
 };
 
 /// What came of one task of a sweep.
@@ -28,6 +30,7 @@ struct TaskResult {
   std::string message = {};  ///< why there is no result
   std::string digest = {};   ///< content digest; empty: no result
   std::vector<RecipeFigures> recipes = {};
+  Protocol protocol = {};  ///< where there is a result
 };
 
 /// Reads the task's status and, if it is done, its result as read_result does. What is wrong with
@@ -38,6 +41,10 @@ TaskResult read_task_result(const SweepTask& task);
 /// the second one has all digits and a column for each figure.
 TextTable short_table(const std::vector<std::string>& keys, const std::vector<TaskResult>& tasks);
 TextTable full_table(const std::vector<std::string>& keys, const std::vector<TaskResult>& tasks);
+
+/// An empty line, then "task 0: calibrated on ..." for each task with a result; nothing where there
+/// is none.
+std::string protocol_lines(const std::vector<TaskResult>& tasks);
 
 /// "1 of 4 tasks has no result: task 2: failed: ..."; empty where all have one.
 std::string missing_text(const std::vector<TaskResult>& tasks);

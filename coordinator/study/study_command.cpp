@@ -31,7 +31,7 @@ void write_study(const Study& study, const std::string& csv) {
   const std::string text = study_json(study, figures, tables);
   write_atomically(study.file, std::as_bytes(std::span(text)));
   if (!csv.empty()) write_study_csv(csv, study, figures, tables);
-  fmt::print("{}", study_text(study, tables));
+  fmt::print("{}", study_text(study, figures, tables));
 }
 
 }  // namespace

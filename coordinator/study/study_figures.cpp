@@ -1,5 +1,6 @@
 #include "coordinator/study/study_figures.hpp"
 
+#include "coordinator/protocol/overlap_check.hpp"
 #include "jobs/error.hpp"
 #include "jobs/result_reader.hpp"
 
@@ -22,6 +23,7 @@ StudyFigures read_figures(const Study& study) {
     const std::string& where = job.output.result;
     const StoredResult stored = read_result(where);
     figures.digests.push_back(stored.digest);
+    figures.objections.push_back(not_reportable(stored.result.job));
     const Perplexity& bf16 = perplexity_of(stored.result, "bf16", where);
     for (const std::string& recipe : job.scales.recipes) {
       const Perplexity& own = perplexity_of(stored.result, recipe, where);

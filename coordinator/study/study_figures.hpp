@@ -26,8 +26,9 @@ struct StudyFigure {
 
 /// What a study's results say.
 struct StudyFigures {
-  std::vector<std::string> digests;  ///< [cells], of the results
-  std::vector<StudyFigure> all;      ///< by cell, then recipe
+  std::vector<std::string> digests;     ///< [cells], of the results
+  std::vector<std::string> objections;  ///< [cells]: what not_reportable() says of each
+  std::vector<StudyFigure> all;         ///< by cell, then recipe
 };
 
 /// Reads the results of all cells. Throws as read_result does, and where one lacks a perplexity.

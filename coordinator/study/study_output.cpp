@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -132,6 +133,7 @@ Json results_json(const Study& study, const StudyFigures& figures) {
                                     .lexically_relative(study.file.parent_path())
                                     .string()},
                        {"content_digest", figures.digests[cell]},
+                       {"reportable", figures.objections[cell].empty()},
                        {"recipes", Json::array()}});
   }
   for (const StudyFigure& one : figures.all) {
@@ -154,15 +156,25 @@ Json protocol_json(const Study& study) {
 
 }  // namespace
 
-std::string study_text(const Study& study, const std::vector<StudyTable>& tables) {
+std::string study_text(const Study& study, const StudyFigures& figures,
+                       const std::vector<StudyTable>& tables) {
   std::string text;
   for (const StudyTable& table : tables) {
     text += fmt::format("\n{}: perplexity difference, FP8 minus BF16\n{}", table.title,
                         aligned_text(short_table(table)));
     for (const std::string& note : table.notes) text += note + "\n";
   }
-  return text + fmt::format("\n{} results in {}\nstudy {}\n", study.cells.size(),
-                            study.results.string(), study.file.string());
+  const auto objection =
+      std::ranges::find_if_not(figures.objections, [](const auto& one) { return one.empty(); });
+  if (objection != figures.objections.end()) text += "\n" + *objection + "\n";
+  const Job& job = study.cells.front().job;
+  return text + fmt::format(
+                    "\ncalibrated on sequences of {} tokens, evaluated on {} x {} tokens of {}\n"
+                    "{} results in {}\nstudy {}\n",
+                    job.calibration.sequence_length, figures.all.front().sums.base.size(),
+                    job.evaluation.sequence_length,
+                    std::filesystem::path(job.evaluation.dataset).filename().string(),
+                    study.cells.size(), study.results.string(), study.file.string());
 }
 
 std::string study_json(const Study& study, const StudyFigures& figures,

@@ -11,7 +11,8 @@
 namespace fp8cal {
 
 /// The tables for a terminal, with what they were measured by.
-std::string study_text(const Study& study, const std::vector<StudyTable>& tables);
+std::string study_text(const Study& study, const StudyFigures& figures,
+                       const std::vector<StudyTable>& tables);
 
 /// What the study file holds: one JSON object with "format": "fp8cal-study", "version": 1,
 /// "protocol" (what all results have in common), "results" (a cell each: its keys, file, content

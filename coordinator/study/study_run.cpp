@@ -16,6 +16,8 @@
 #include "coordinator/model_attributes.hpp"
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
+#include "coordinator/protocol/advice.hpp"
+#include "coordinator/protocol/overlap_check.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/result_builder.hpp"
 #include "coordinator/resume/work_left.hpp"
@@ -52,6 +54,9 @@ Inputs inputs_of(const StudyCell& cell, const std::vector<Inputs>& all) {
   const std::size_t samples = cell.job.calibration.samples;
   inputs.calibration.tokens.resize(samples * inputs.calibration.sequence_length);
   inputs.sample_ids.resize(std::min(samples, inputs.sample_ids.size()));
+  if (!inputs.overlap.empty()) {  // all of its sequences may overlap, and the first ones not
+    inputs.overlap = overlap_mark(inputs.calibration, inputs.evaluation);
+  }
   return inputs;
 }
 

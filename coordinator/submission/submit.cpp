@@ -100,23 +100,26 @@ Forecast forecast_of_rerun(const Rerun& rerun, const Shape& shape, const SiteCon
   return forecast;
 }
 
-/// The most that a task needs. Tasks whose jobs differ in nothing that matters to the plan are
-/// planned once. token_cache: a folder, or empty.
+/// The most that a task needs. Tasks that read the same are read once, tasks whose jobs differ in
+/// nothing that matters to the plan are planned once. token_cache: a folder, or empty.
 Forecast forecast_of(const BatchJob& batch, const Shape& shape, const SiteConfig& site,
                      std::uint64_t memory, const fs::path& token_cache, const Control& control) {
   std::optional<Forecast> most;
-  std::set<std::vector<std::string>> planned;
+  std::set<std::vector<std::string>> read, planned;
   for (const BatchTask& task : batch.tasks) {
-    std::vector<std::string> values;
+    std::vector<std::string> texts, values;
     for (std::size_t i = 0; i < task.values.size(); ++i) {
       const std::string& key = batch.sweep.keys()[i].key;
-      if (key != "calibration.seed" && key != "scales.policy") values.push_back(task.values[i]);
+      if (key == "scales.policy") continue;
+      texts.push_back(task.values[i]);
+      if (key != "calibration.seed") values.push_back(task.values[i]);
     }
-    if (!planned.insert(values).second) continue;
+    if (!read.insert(texts).second) continue;
     Job job = task.job;
     job.runtime.token_cache = token_cache;
     const Device device = batch_device(job, site, memory, shape);
-    const Inputs inputs = read_inputs(job, control);
+    const Inputs inputs = read_inputs(job, control);  // another draw may overlap
+    if (!planned.insert(values).second) continue;
     open_checkpoint(job, inputs.config);
     const Forecast one = make_forecast(job, inputs, shape, site, device);
     if (!most) most = one;

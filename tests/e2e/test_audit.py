@@ -34,6 +34,7 @@ class CompareTest(AuditTest):
         self.assertEqual(found["digest_a"], found["digest_b"])
         self.assertEqual(sum(kind["differing"] for kind in found["kinds"]), 0)
         self.assertEqual(found["contents"]["layers"], 4)
+        self.assertIs(found["contents"]["reportable"], True)
         self.assertEqual(found["contents"]["tokens"], 8 * 64 + 5 * 128)
         runs = {one["key"]: (one["a"], one["b"]) for one in found["runs"]}
         self.assertEqual(runs["ranks"], ("1", "2"))

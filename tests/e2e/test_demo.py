@@ -34,7 +34,34 @@ class DemoTest(unittest.TestCase):
             self.assertRegex(out, rf"{variant} +{ppl:.4f}")
         self.assertIn(self.file.attrs["content_digest"].decode(), out)
         self.assertIn(RESULT, out)
+        self.assertIn("calibrated on 128 x 256 tokens of calibration.txt (seed 1234), evaluated on "
+                      "95 x 512 tokens of evaluation.txt", out)
+        self.assertNotIn("streamed", out)
         self.assertEqual(len(re.findall(r"channel +\d+", out)), 5)
+
+    def test_advice_is_one_line(self):
+        self.assertEqual(self.done.stderr.count("are recommended"), 1)
+        self.assertNotIn("warning", self.done.stderr)
+
+    def test_timeline_tells_what_each_rank_did_when(self):
+        lines = [line.decode().split("\t") for line in self.file["provenance/timeline"]]
+        stages = ["prepare", "load embeddings and head", "load layers 0-3", "calibrate layers 0-3",
+                  "evaluate bf16 layers 0-3", "evaluate fp8-static layers 0-3",
+                  "evaluate fp8-dynamic layers 0-3", "collect the statistics", "collect the scores"]
+        self.assertEqual([(rank, stage) for rank, *_, stage in lines],
+                         [(rank, stage) for rank in "01" for stage in stages])
+        tokens = {"calibrate": 128 * 256, "evaluate": 95 * 512}
+        for rank in "01":
+            time = 0.0
+            for own, begin, end, count, stage in lines:
+                if own != rank:
+                    continue
+                self.assertRegex(f"{begin} {end}", r"^\d+\.\d{3} \d+\.\d{3}$")
+                self.assertEqual(int(count), tokens.get(stage.split()[0], 0), stage)
+                self.assertLessEqual(time, float(begin))
+                self.assertLessEqual(float(begin), float(end))
+                time = float(end)
+            self.assertGreater(time, 0.1)
 
     def test_progress_lines_tell_stage_count_and_speed(self):
         for stage in ("load layers 0-3: 4/4 layers", "calibrate layers 0-3: ", "evaluate fp8-static"):

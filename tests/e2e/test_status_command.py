@@ -164,9 +164,11 @@ class SweepTest(SubmittedTest):
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"^fp8cal: 1 of 3 tasks has no result: task 2: failed: .*\n$")
         lines = done.stdout.splitlines()
-        self.assertEqual(len(lines), 1 + 2 * 2 + 1)
+        self.assertEqual(len(lines), 1 + 2 * 2 + 1 + 1 + 2)
         self.assertRegex(lines[0], "^task +scales.policy +recipe +BF16 +perplexity +difference ")
         self.assertRegex(lines[5], "^2 +percentile:99.9 +failed: ")
+        self.assertEqual(lines[8], "task 1: calibrated on 8 x 64 tokens of calibration.txt (seed "
+                                   "1234), evaluated on 5 x 128 tokens of evaluation.txt")
         with open(table, newline="") as stream:
             rows = list(csv.DictReader(stream))
         self.assertEqual([row["state"] for row in rows], ["done"] * 4 + ["failed"])
@@ -177,6 +179,9 @@ class SweepTest(SubmittedTest):
             for column, name in (("perplexity", "ppl"), ("difference", "ppl_difference"),
                                  ("difference_low", "ppl_difference_low"), ("mean_kl", "mean_kl")):
                 self.assertEqual(float(row[column]), variant[name])
+            self.assertEqual([row["calibration_dataset"], row["calibration_samples"],
+                              row["calibration_seed"], row["evaluation_windows"]],
+                             ["calibration.txt", "8", "1234", "5"])
             self.assertEqual(float(row["perplexity_bf16"]), file["perplexity/bf16"].attrs["ppl"])
         whole = json.loads(sweep.read_text())
         sweep.write_text(json.dumps(whole | {"tasks": whole["tasks"][:2]}))

@@ -28,11 +28,14 @@ class SynthTest(harness.TempFolderTest):
 
     def test_the_job_runs_and_names_a_planted_channel(self):
         folder = self.make("model")
-        tokens = self.folder / "tokens.u32"
         rng = np.random.default_rng(1)
-        tokens.write_bytes(rng.integers(0, 1000, 4096).astype("<u4").tobytes())
+        texts = {}
+        for name in ("calibration", "evaluation"):
+            texts[name] = self.folder / f"{name}.u32"
+            texts[name].write_bytes(rng.integers(0, 1000, 4096).astype("<u4").tobytes())
         keys = harness.small_job(self.folder / "r.h5", model__path=folder,
-                                 calibration__dataset=tokens, evaluation__dataset=tokens)
+                                 calibration__dataset=texts["calibration"],
+                                 evaluation__dataset=texts["evaluation"])
         out = self.succeed(keys, ranks=2).stdout
         ratio = float(re.search(r"([\d.]+) x", out.split("median channel")[1]).group(1))
         self.assertGreater(ratio, 16)

@@ -156,7 +156,7 @@ recipes() {
 make_model() {  # NAME CONFIG
   [ -f "$scratch/$1/model.safetensors.index.json" ] && return
   for set in calibration:256 evaluation:141; do
-    python3 -c "import numpy as np; np.random.default_rng(1).integers(0, 128000, ${set#*:} * 2048).astype('<u4').tofile('$scratch/${set%:*}.u32')"
+    python3 -c "import numpy as np; np.random.default_rng(${set#*:}).integers(0, 128000, ${set#*:} * 2048).astype('<u4').tofile('$scratch/${set%:*}.u32')"
   done
   time "${mpi[@]}" -n 4 "$programs/fp8cal" synth --config "$2" "$scratch/$1"
 }

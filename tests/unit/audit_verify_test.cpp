@@ -19,6 +19,7 @@ namespace {
 
 using hdf5::Handle;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
@@ -205,6 +206,30 @@ TEST(Consistency, OfTheJob) {
   });
   expect_first("/job: attribute /job/model.head_dim: ",
                [](Result& r) { r.job.erase("model.head_dim"); });
+}
+
+TEST(Consistency, OfTheMarkOfOverlap) {
+  expect_first("/job: attribute overlap: expected none, found 3 of 6 evaluation tokens",
+               [](Result& r) { r.job["overlap"] = "3 of 6 evaluation tokens"; });
+  Result result;
+  result.calibration.sequence_length = result.evaluation.sequence_length = 40;
+  for (std::uint32_t id = 0; id < 40; ++id) result.calibration.tokens.push_back(id);
+  result.evaluation.tokens = result.calibration.tokens;
+  const auto marks = [&result] {
+    Findings findings;
+    check_job(result, findings);
+    std::vector<std::string> lines;
+    for (const Finding& one : findings.kept()) {
+      if (one.what == "attribute overlap") lines.push_back(text_of(one));
+    }
+    return lines;
+  };
+  const std::string mark = "40 of 40 evaluation tokens lie in 32-grams of the calibration text";
+  EXPECT_THAT(marks(), ElementsAre("/job: attribute overlap: expected " + mark + ", found none"));
+  result.job["overlap"] = mark;
+  EXPECT_THAT(marks(), SizeIs(0));
+  result.job["overlap"] = std::int64_t{40};
+  EXPECT_THAT(marks(), ElementsAre("/job: attribute overlap: expected " + mark + ", found 40"));
 }
 
 TEST(Consistency, OfDistributions) {

@@ -62,6 +62,17 @@ TEST_F(ModelCardTest, TellsWhatItCosts) {
                     HasSubstr("The difference is: ambiguous: run downstream benchmarks.")));
 }
 
+TEST_F(ModelCardTest, SaysThatTextsOverlap) {
+  EXPECT_THAT(card(), Not(HasSubstr("report")));
+  result_.job["overlap"] = "3 of `6 evaluation tokens\nlie in 32-grams";
+  EXPECT_THAT(card(),
+              AllOf(HasSubstr("The difference is: ambiguous: run downstream benchmarks; not "
+                              "reportable: calibration and evaluation text overlap."),
+                    HasSubstr("Not to be reported: ``3 of `6 evaluation tokens?lie in")));
+  result_.perplexity.erase("bf16");
+  EXPECT_THAT(card(), HasSubstr("Not to be reported: "));
+}
+
 TEST_F(ModelCardTest, SaysWhatWasNotMeasured) {
   result_.differences.clear();
   result_.perplexity[recipe_.name].kl.clear();

@@ -286,6 +286,25 @@ TEST_F(ResultReaderHostileTest, RefusesProvenanceThatIsNoText) {
   expect_refused(with_attribute(H5T_STD_U8LE), "provenance attribute odd", "expected i64");
 }
 
+TEST_F(ResultReaderHostileTest, RefusesATimelineThatIsNoListOfStrings) {
+  const Handle text(FP8CAL_HDF5(H5Tcopy(H5T_C_S1)));
+  FP8CAL_HDF5(H5Tset_size(text.id(), 64));
+  const auto with = [](hid_t type, const hdf5::Shape& shape) {
+    return [type, shape](const Handle& file) {
+      add_empty_dataset(file, "provenance/timeline", type, shape);
+    };
+  };
+  expect_refused(with(H5T_STD_U8LE, {4}), "provenance/timeline", "fixed-length strings");
+  expect_refused(with(text.id(), {}), "provenance/timeline", "one dimension");
+  expect_refused(with(text.id(), {2, 2}), "provenance/timeline", "one dimension");
+  expect_refused(with(text.id(), {(1 << 18) + 1}), "provenance/timeline", "elements");
+  const auto with_units = [&](const Handle& file) {
+    add_empty_dataset(file, "provenance/timeline", text.id(), {1});
+    hdf5::write_attribute(hdf5::open_dataset(file, "provenance/timeline"), "units", "s");
+  };
+  expect_refused(with_units, "provenance/timeline", "attributes");
+}
+
 TEST_F(ResultReaderHostileTest, EachFlippedBitIsRefusedOrNoContent) {
   const Result expected = full_result();
   std::ifstream stream(original_, std::ios::binary);

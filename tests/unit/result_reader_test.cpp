@@ -45,6 +45,17 @@ TEST_F(ResultReaderTest, AFullResultComesBackAsItWas) { expect_round_trip(full_r
 
 TEST_F(ResultReaderTest, AnEmptyResultComesBackAsItWas) { expect_round_trip(Result{}); }
 
+TEST_F(ResultReaderTest, ATimelineMayBeLongerThanAnAttribute) {
+  Result result = full_result();
+  std::vector<std::string> lines;
+  for (int i = 0; i < 5000; ++i) lines.push_back("0\t0.000\t1.000\t512\tcalibrate layers 0-3");
+  result.provenance[kTimeline] = lines;
+  expect_round_trip(result);
+  EXPECT_EQ(content_digest_of(result), content_digest_of(full_result()));
+  result.provenance[kTimeline] = std::vector<std::string>{};
+  expect_round_trip(result);
+}
+
 TEST_F(ResultReaderTest, PartsThatAreNotThereComeBackEmpty) {
   Result expected = full_result();
   write_result(expected, path_);

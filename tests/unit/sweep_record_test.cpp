@@ -118,13 +118,20 @@ TEST_F(SweepTest, ResultsAndWhyThereAreNone) {
                 digest.substr(0, 12) +
                 "  within run-to-run variation\n"
                 "1     1  a,b  failed: bad \"weights\"\n");
+  EXPECT_EQ(protocol_lines({read[0], read[1]}),
+            "\ntask 0: calibrated on 70 x 2 tokens (seed -1234), evaluated on 2 x 4 tokens\n");
+  EXPECT_EQ(protocol_lines({read[1]}), "");
   const std::string csv = csv_text(full_table(keys, {read[0], read[1]}));
-  EXPECT_THAT(csv, HasSubstr("task,k,l,recipe,perplexity_bf16,perplexity,difference,"
-                             "difference_low,difference_high,mean_kl,verdict,content_digest,state,"
-                             "message\r\n0,1,\"a,b\",fp8-static,5.7546026760057"));
-  EXPECT_THAT(csv, HasSubstr(",0.01,-0.5,0.75,0.24999999833333333,within run-to-run variation," +
+  EXPECT_THAT(csv,
+              HasSubstr("task,k,l,recipe,perplexity_bf16,perplexity,difference,"
+                        "difference_low,difference_high,mean_kl,verdict,calibration_dataset,"
+                        "calibration_samples,calibration_sequence_length,calibration_seed,"
+                        "evaluation_dataset,evaluation_windows,evaluation_sequence_length,"
+                        "content_digest,state,message\r\n0,1,\"a,b\",fp8-static,5.7546026760057"));
+  EXPECT_THAT(csv, HasSubstr(",0.01,-0.5,0.75,0.24999999833333333,within run-to-run variation,,"
+                             "70,2,-1234,,2,4," +
                              digest + ",done,\r\n"));
-  EXPECT_THAT(csv, HasSubstr("1,1,\"a,b\",,,,,,,,,,failed,\"bad \"\"weights\"\"\"\r\n"));
+  EXPECT_THAT(csv, HasSubstr("1,1,\"a,b\",,,,,,,,,,,,,,,,,failed,\"bad \"\"weights\"\"\"\r\n"));
 }
 
 }  // namespace
