@@ -1,0 +1,12 @@
+#pragma once
+
+#include "coordinator/report/result_figures.hpp"
+#include "coordinator/status/text_table.hpp"
+
+namespace fp8cal {
+
+/// A row for each perplexity, job key and fact of the run that is not the same in all results, a
+/// column a result; "-" where a result has none.
+TextTable comparison_table(const ReportFigures& report);
+
+}  // namespace fp8cal

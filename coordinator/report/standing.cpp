@@ -1,0 +1,55 @@
+#include "coordinator/report/standing.hpp"
+
+#include "coordinator/recipe_figures.hpp"
+
+namespace fp8cal {
+namespace {
+
+template <class T>
+const T* attribute(const Attributes& attributes, const std::string& name) {
+  const auto found = attributes.find(name);
+  return found == attributes.end() ? nullptr : std::get_if<T>(&found->second);
+}
+
+bool says(const Attributes& attributes, const std::string& name, const std::string& value) {
+  const auto* text = attribute<std::string>(attributes, name);
+  return text != nullptr && *text == value;
+}
+
+void add_obstacles(const Result& result, Standing& standing) {
+  if (standing.overlap && standing.overlap->starts_with("allowed")) {
+    standing.obstacles.push_back("calibration and evaluation text overlap: " + *standing.overlap);
+  }
+  const std::vector<RecipeFigures> recipes = recipe_figures(result);
+  if (recipes.empty()) standing.obstacles.emplace_back("no recipe was evaluated");
+  bool compared = true;
+  bool bounded = true;
+  for (const RecipeFigures& one : recipes) {
+    compared &= one.difference.has_value();
+    bounded &= one.has_interval;
+  }
+  if (!compared) standing.obstacles.emplace_back("perplexity was not measured in BF16");
+  if (compared && !bounded) {
+    standing.obstacles.emplace_back("too few evaluation windows for a confidence interval");
+  }
+}
+
+}  // namespace
+
+Standing standing_of(const Result& result) {
+  Standing standing;
+  if (const auto* text = attribute<std::string>(result.job, "overlap")) standing.overlap = *text;
+  add_obstacles(result, standing);
+  const auto* warnings = attribute<std::vector<std::string>>(result.provenance, "warnings");
+  if (warnings != nullptr) standing.warnings = *warnings;
+  if (says(result.provenance, "weights_streamed", "yes")) {
+    standing.warnings.emplace_back("weights were streamed through the device memory");
+  }
+  if (says(result.job, "fp8_products", "dequantized")) {
+    standing.warnings.emplace_back(
+        "computed without FP8 tensor cores: products of the dequantized operands");
+  }
+  return standing;
+}
+
+}  // namespace fp8cal
