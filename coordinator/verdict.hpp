@@ -13,12 +13,11 @@ struct VerdictBand {
   const char* words;
 };
 inline constexpr std::array<VerdictBand, 4> kVerdictBands = {
-    {{0.05, "below 0.05", "within run-to-run variation"},
-     {0.1, "to 0.1", "within the variance envelope"},
-     {0.3, "to 0.3", "expected"},
-     {1.0, "to 1", "ambiguous: run downstream benchmarks"}}};
-inline constexpr VerdictBand kVerdictBeyond = {0, "above 1",
-                                               "broken scales or an unsuitable format"};
+    {{0.05, "< 0.05", "within run-to-run variation"},
+     {0.1, "\u2264 0.1", "within the variance envelope"},
+     {0.3, "\u2264 0.3", "expected"},
+     {1.0, "\u2264 1", "ambiguous: run downstream benchmarks"}}};
+inline constexpr VerdictBand kVerdictBeyond = {0, "> 1", "broken scales or an unsuitable format"};
 
 /// The index of the band of a perplexity difference (FP8 minus BF16) by its size; that of
 /// kVerdictBeyond follows the others.

@@ -19,10 +19,13 @@ double round_step(double width) {
   return 10 * power;
 }
 
-/// What lies on the grid of steps is 0 there, not almost.
+/// With as many digits as tell the steps apart.
 Tick tick_at(double step, double number) {
+  if (number == 0) return {0, "0"};
   const double value = step * number;
-  return {value, short_number(number == 0 ? 0 : value)};
+  if (step < 1e-4 || std::abs(value) >= 1e6) return {value, fmt::format("{:g}", value)};
+  const int decimals = std::max(0, static_cast<int>(-std::floor(std::log10(step) + 1e-9)));
+  return {value, fmt::format("{:.{}f}", value, decimals)};
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ Axis axis_of(const std::string& label, const std::vector<Bar>& bars) {
 }
 
 Markup draw_bar(const PlotArea& area, const Axis& x, const Bar& bar, double top) {
-  Markup all = svg_text(area.left, top + 13, "label", bar.label);
+  Markup all = svg_text(area.left + 3, top + 13, "label", bar.label);
   all += svg_text(area.right, top + 13, "value end", bar.text);
   if (!std::isfinite(bar.value)) return all;
   const auto place = [&](double value) { return x.place(value, area.left, area.right); };

@@ -12,6 +12,8 @@
 namespace fp8cal {
 namespace {
 
+constexpr double kLeastDecibels = 2;
+
 using LegendNames = std::vector<std::pair<std::size_t, std::string>>;
 
 /// Whole layers, from the first to the last of all results.
@@ -222,7 +224,9 @@ Markup sqnr_charts(const std::vector<SqnrLine>& lines, bool weights) {
     }
   }
   const auto [low, high] = y_range(all, {0, 1});
-  const Axis y = linear_axis("dB", low, high, 4);
+  // A tenth of a decibel should not look like a cliff.
+  const double margin = std::max(0.0, (kLeastDecibels - (high - low)) / 2);
+  const Axis y = linear_axis("dB", low - margin, high + margin, 4);
   Markup figures;
   for (std::size_t column = 0; column < columns.size(); ++column) {
     if (charts[column].empty()) continue;

@@ -31,8 +31,8 @@ Axis magnitude_axis(const TensorDistribution& tensor, const ScaledRange* range) 
   double low = static_cast<double>(tensor.bins.first);
   double high = static_cast<double>(tensor.bins.end());
   if (range != nullptr) {
-    low = std::min(low, bin_position(range->smallest_kept) - 1);
-    high = std::max(high, bin_position(range->largest) + 1);
+    low = std::min(low, range->low.position - 1);
+    high = std::max(high, range->high.position + 1);
   }
   Axis axis{.label = "magnitude", .low = std::max(low, 0.0), .high = high};
   const auto first = static_cast<std::size_t>(std::ceil(axis.low / kBinsAnOctave));
@@ -49,7 +49,7 @@ Axis magnitude_axis(const TensorDistribution& tensor, const ScaledRange* range) 
 Axis count_axis(const MagnitudeBins& bins) {
   const auto most = static_cast<double>(*std::ranges::max_element(bins.counts));
   const int top = std::max(1, static_cast<int>(std::ceil(std::log10(most))));
-  Axis axis{.label = "elements", .low = 0.5, .high = std::pow(10, top), .logarithmic = true};
+  Axis axis{.label = "", .low = 0.5, .high = std::pow(10, top), .logarithmic = true};
   const int step = std::max(1, (top + kMostDecades - 1) / kMostDecades);
   for (int decade = 0; decade <= top; decade += step) {
     axis.ticks.push_back({std::pow(10, decade), power_text("10", decade)});
@@ -57,34 +57,62 @@ Axis count_axis(const MagnitudeBins& bins) {
   return axis;
 }
 
-/// The bars from one bin position to another, as one path; a bar at an end is cut there.
-std::string bars_path(const MagnitudeBins& bins, const Axis& x, const Axis& y, double from,
-                      double to) {
-  std::string path;
-  for (std::size_t i = 0; i < bins.counts.size(); ++i) {
-    const double left = std::max(static_cast<double>(bins.first + i), from);
-    const double right = std::min(static_cast<double>(bins.first + i + 1), to);
-    if (left >= right || bins.counts[i] == 0) continue;
-    const auto count = static_cast<double>(bins.counts[i]);
-    path += fmt::format("M{},{}V{}H{}V{}", at(x.place(left, kArea.left, kArea.right)),
-                        at(kArea.bottom), at(y.place(count, kArea.bottom, kArea.top)),
-                        at(x.place(right, kArea.left, kArea.right)), at(kArea.bottom));
-  }
-  return path;
-}
+/// Bars as one path.
+class BarsPath {
+ public:
+  BarsPath(const Axis& x, const Axis& y) : x_(x), y_(y) {}
 
-Markup draw_bars(const MagnitudeBins& bins, const Axis& x, const Axis& y, double from, double to,
-                 const char* css_class) {
-  const std::string path = bars_path(bins, x, y, from, to);
-  return path.empty() ? Markup() : tag("path", {{"d", path}, {"class", css_class}}, Markup());
+  /// From one bin position to another.
+  void add(double left, double right, std::uint64_t count) {
+    if (left >= right || count == 0) return;
+    const double height = y_.place(static_cast<double>(count), kArea.bottom, kArea.top);
+    path_ += fmt::format("M{},{}V{}H{}V{}", at(x_.place(left, kArea.left, kArea.right)),
+                         at(kArea.bottom), at(height), at(x_.place(right, kArea.left, kArea.right)),
+                         at(kArea.bottom));
+  }
+
+  Markup drawn(const char* css_class) const {
+    return path_.empty() ? Markup() : tag("path", {{"d", path_}, {"class", css_class}}, Markup());
+  }
+
+ private:
+  const Axis& x_;
+  const Axis& y_;
+  std::string path_;
+};
+
+Markup draw_bars(const MagnitudeBins& bins, const Axis& x, const Axis& y,
+                 const ScaledRange* range) {
+  BarsPath flushed(x, y);
+  BarsPath kept(x, y);
+  BarsPath clipped(x, y);
+  for (std::size_t i = 0; i < bins.counts.size(); ++i) {
+    const std::size_t bin = bins.first + i;
+    const auto left = static_cast<double>(bin);
+    if (range == nullptr) {
+      kept.add(left, left + 1, bins.counts[i]);
+    } else if (bin == range->low.bin) {
+      flushed.add(left, range->low.position, range->low.beyond);
+      kept.add(range->low.position, left + 1, range->low.kept);
+    } else if (bin == range->high.bin) {
+      kept.add(left, range->high.position, range->high.kept);
+      clipped.add(range->high.position, left + 1, range->high.beyond);
+    } else {
+      (bin < range->low.bin    ? flushed
+       : bin > range->high.bin ? clipped
+                               : kept)
+          .add(left, left + 1, bins.counts[i]);
+    }
+  }
+  Markup all = flushed.drawn("flushed");
+  all += kept.drawn("kept");
+  all += clipped.drawn("clipped");
+  return all;
 }
 
 Markup draw_range(const Axis& x, const ScaledRange& range) {
-  const auto place = [&](float magnitude) {
-    return x.place(bin_position(magnitude), kArea.left, kArea.right);
-  };
-  const double low = place(range.smallest_kept);
-  const double high = place(range.largest);
+  const double low = x.place(range.low.position, kArea.left, kArea.right);
+  const double high = x.place(range.high.position, kArea.left, kArea.right);
   Markup all = svg_line(low, 26, low, kArea.bottom, "guide");
   all += svg_line(high, 14, high, kArea.bottom, "guide");
   const bool is_left = low > (kArea.left + kArea.right) / 2;
@@ -128,11 +156,8 @@ Markup distribution_chart(const ChartText& text, const TensorDistribution& tenso
   const Axis x = magnitude_axis(tensor, range);
   const Axis y = count_axis(bins);
   Markup all = axes(kArea, x, y);
-  const double low = range == nullptr ? 0 : bin_position(range->smallest_kept);
-  const double high = range == nullptr ? HUGE_VAL : bin_position(range->largest);
-  all += draw_bars(bins, x, y, 0, low, "flushed");
-  all += draw_bars(bins, x, y, low, high, "kept");
-  all += draw_bars(bins, x, y, high, HUGE_VAL, "clipped");
+  all += svg_text(0, 12, "name", "elements");  // above what is said of the range
+  all += draw_bars(bins, x, y, range);
   if (range != nullptr) all += draw_range(x, *range);
   return chart_figure(text, kHeight, all);
 }

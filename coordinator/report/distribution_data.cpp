@@ -22,8 +22,13 @@ nlohmann::ordered_json json_of(const TensorDistribution& tensor, const ScaledRan
   nlohmann::ordered_json json = {{"says", range_sentence(tensor, range)}};
   if (range == nullptr) return json;
   json["name"] = range_name(*range);
-  json["low"] = bin_position(range->smallest_kept);
-  json["high"] = bin_position(range->largest);
+  const auto edge = [](const RangeEdge& one) {
+    return nlohmann::ordered_json({{"at", one.position},
+                                   {"bin", one.bin},
+                                   {"counts", encoded_counts({one.kept, one.beyond})}});
+  };
+  json["low"] = edge(range->low);
+  json["high"] = edge(range->high);
   json["smallest"] = short_number(range->smallest_kept);
   json["largest"] = short_number(range->largest);
   return json;

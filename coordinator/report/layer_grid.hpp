@@ -29,7 +29,8 @@ struct SqnrFigure {
   LayerGrid grid;
 };
 
-/// Inputs first. None of a result without diagnostics.
+/// Inputs first. A recipe with FP8 keys and values tells only of what it does not share with the
+/// one without. None of a result without diagnostics.
 std::vector<SqnrFigure> sqnr_by_layer(const Result& result);
 
 }  // namespace fp8cal

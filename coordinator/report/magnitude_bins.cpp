@@ -1,22 +1,12 @@
 #include "coordinator/report/magnitude_bins.hpp"
 
-#include <bit>
-
 #include "kernels/float_formats.hpp"
 
 namespace fp8cal {
-namespace {
-
-constexpr std::size_t kMantissas = 128;  ///< BF16 numbers a power of two
-constexpr std::size_t kMerged = kMantissas / kBinsAnOctave;
-constexpr double kFloatsABin = static_cast<double>(kMerged << 16);
-
-}  // namespace
-
 MagnitudeBins magnitude_bins(const std::vector<std::uint64_t>& histogram) {
-  std::vector<std::uint64_t> all(histogram.size() / kMerged, 0);
+  std::vector<std::uint64_t> all(histogram.size() / kMagnitudesABin, 0);
   for (std::size_t bits = 1; bits < histogram.size(); ++bits)
-    all[bits / kMerged] += histogram[bits];
+    all[bits / kMagnitudesABin] += histogram[bits];
   MagnitudeBins bins;
   bins.zeros = histogram.front();
   std::size_t end = all.size();
@@ -27,10 +17,12 @@ MagnitudeBins magnitude_bins(const std::vector<std::uint64_t>& histogram) {
   return bins;
 }
 
-float bin_begin(std::size_t bin) { return bf16_to_float(static_cast<bf16_bits>(bin * kMerged)); }
+float bin_begin(std::size_t bin) {
+  return bf16_to_float(static_cast<bf16_bits>(bin * kMagnitudesABin));
+}
 
-double bin_position(float magnitude) {
-  return std::bit_cast<std::uint32_t>(magnitude) / kFloatsABin;
+double bin_position(std::size_t bits) {
+  return static_cast<double>(bits) / static_cast<double>(kMagnitudesABin);
 }
 
 }  // namespace fp8cal

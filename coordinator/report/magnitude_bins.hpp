@@ -7,6 +7,7 @@
 namespace fp8cal {
 
 inline constexpr std::size_t kBinsAnOctave = 4;
+inline constexpr std::size_t kMagnitudesABin = 128 / kBinsAnOctave;  ///< BF16 numbers
 
 /// An exact histogram, coarser: each power of two is cut into equal parts.
 struct MagnitudeBins {
@@ -23,7 +24,7 @@ MagnitudeBins magnitude_bins(const std::vector<std::uint64_t>& histogram);
 /// The smallest magnitude of a bin.
 float bin_begin(std::size_t bin);
 
-/// Where a magnitude stands among the bins: bin `b` reaches from b to b + 1.
-double bin_position(float magnitude);
+/// Where a BF16 magnitude, by its bits, stands among the bins: bin `b` reaches from b to b + 1.
+double bin_position(std::size_t bits);
 
 }  // namespace fp8cal

@@ -43,23 +43,37 @@
       label(area.left - 4, y(decade) + 3.5, "tick end", power("10", decade));
     }
     label((area.left + area.right) / 2, area.bottom + 25, "name mid", "magnitude");
-    label(0, area.top - 7, "name", "elements");
+    label(0, 12, "name", "elements");
     line(area.left, area.bottom, area.right, area.bottom, "axis");
     line(area.left, area.top, area.left, area.bottom, "axis");
   };
 
-  const drawBars = (x, y, tensor, logs, from, to, style) => {
-    let path = "";
-    logs.forEach((log, i) => {
-      const left = Math.max(tensor.first + i, from), right = Math.min(tensor.first + i + 1, to);
+  const drawBars = (x, y, tensor, logs, range) => {
+    const paths = { flushed: "", kept: "", clipped: "" };
+    const bar = (style, left, right, log) => {
       if (log === null || left >= right) return;
-      path += `M${x(left)},${area.bottom}V${y(log)}H${x(right)}V${area.bottom}`;
+      paths[style] += `M${x(left)},${area.bottom}V${y(log)}H${x(right)}V${area.bottom}`;
+    };
+    logs.forEach((log, i) => {
+      const bin = tensor.first + i, { low, high } = range;
+      if (low && bin === low.bin) {
+        const [kept, beyond] = decode(low.counts);
+        bar("flushed", bin, low.at, beyond);
+        bar("kept", low.at, bin + 1, kept);
+      } else if (high && bin === high.bin) {
+        const [kept, beyond] = decode(high.counts);
+        bar("kept", bin, high.at, kept);
+        bar("clipped", high.at, bin + 1, beyond);
+      } else {
+        const style = low && bin < low.bin ? "flushed" : high && bin > high.bin ? "clipped" : "kept";
+        bar(style, bin, bin + 1, log);
+      }
     });
-    if (path) add("path", { d: path, class: style });
+    for (const style in paths) if (paths[style]) add("path", { d: paths[style], class: style });
   };
 
   const drawRange = (x, range) => {
-    const low = x(range.low), high = x(range.high), beyond = low > (area.left + area.right) / 2;
+    const low = x(range.low.at), high = x(range.high.at), beyond = low > (area.left + area.right) / 2;
     line(low, 26, low, area.bottom, "guide");
     line(high, 14, high, area.bottom, "guide");
     label(beyond ? low - 3 : low + 3, 30, beyond ? "tick end" : "tick", "smallest kept " + range.smallest);
@@ -74,16 +88,14 @@
     const scaled = range.low !== undefined;
     let low = tensor.first, high = tensor.first + logs.length;
     if (scaled) {
-      low = Math.max(0, Math.min(low, range.low - 1));
-      high = Math.max(high, range.high + 1);
+      low = Math.max(0, Math.min(low, range.low.at - 1));
+      high = Math.max(high, range.high.at + 1);
     }
     const top = Math.max(1, Math.ceil(Math.max(...logs)));
     const x = (bin) => area.left + (bin - low) / (high - low) * (area.right - area.left);
     const y = (log) => area.bottom - (log + 0.3) / (top + 0.3) * (area.bottom - area.top);
     drawAxes(x, y, low, high, top);
-    drawBars(x, y, tensor, logs, 0, scaled ? range.low : 0, "flushed");
-    drawBars(x, y, tensor, logs, scaled ? range.low : 0, scaled ? range.high : Infinity, "kept");
-    if (scaled) drawBars(x, y, tensor, logs, range.high, Infinity, "clipped");
+    drawBars(x, y, tensor, logs, range);
     if (scaled) drawRange(x, range);
   };
 

@@ -5,18 +5,26 @@ namespace {
 
 bool is_numeric(const std::string& cell) {
   const std::size_t first = cell.find_first_not_of("+-");
-  return first != cell.npos && cell[first] >= '0' && cell[first] <= '9' && cell.size() < 24;
+  return first == cell.npos || (cell[first] >= '0' && cell[first] <= '9' && cell.size() < 16);
 }
 
-Markup table_row(const std::vector<std::string>& row) {
+/// Whether a column holds numbers, with units or without, and marks of absence.
+std::vector<bool> numeric_columns(const TextTable& table) {
+  std::vector<bool> numeric(table.header.size(), true);
+  for (const auto& row : table.rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) numeric[i] = numeric[i] && is_numeric(row[i]);
+  }
+  return numeric;
+}
+
+Markup table_row(const std::vector<std::string>& row, const std::vector<bool>& numeric) {
   Markup cells;
   for (std::size_t i = 0; i < row.size(); ++i) {
     if (i == 0) {
       cells += tag("th", {{"scope", "row"}}, row[i]);
     } else {
       cells +=
-          tag("td", is_numeric(row[i]) ? Markup::Attributes{{"class", "n"}} : Markup::Attributes{},
-              row[i]);
+          tag("td", numeric[i] ? Markup::Attributes{{"class", "n"}} : Markup::Attributes{}, row[i]);
     }
   }
   return tag("tr", {}, cells);
@@ -36,9 +44,13 @@ Markup chart_grid(const Markup& figures) { return tag("div", {{"class", "charts"
 
 Markup html_table(const TextTable& table, std::string_view caption) {
   Markup head;
-  for (const std::string& name : table.header) head += tag("th", {{"scope", "col"}}, name);
+  const std::vector<bool> numeric = numeric_columns(table);
+  for (std::size_t i = 0; i < table.header.size(); ++i) {
+    head +=
+        tag("th", {{"scope", "col"}, {"class", i > 0 && numeric[i] ? "n" : ""}}, table.header[i]);
+  }
   Markup body;
-  for (const auto& row : table.rows) body += table_row(row);
+  for (const auto& row : table.rows) body += table_row(row, numeric);
   Markup all = tag("caption", caption);
   all += tag("thead", {}, tag("tr", {}, head));
   all += tag("tbody", {}, body);

@@ -15,7 +15,8 @@ Markup page_section(const char* id, const char* heading, std::string_view says,
 /// Figures side by side as far as there is room.
 Markup chart_grid(const Markup& figures);
 
-/// A table that scrolls on its own where it is too wide. Cells that begin like numbers stand right.
+/// A table that scrolls on its own where it is too wide. Columns of
+/// numbers stand right. Rows are no longer than the header.
 Markup html_table(const TextTable& table, std::string_view caption);
 
 /// Content that unfolds.

@@ -11,7 +11,7 @@ namespace {
 std::vector<Tick> verdict_limits() {
   std::vector<Tick> limits;
   for (const VerdictBand& band : kVerdictBands) {
-    limits.push_back({band.limit, fmt::to_string(band.limit)});
+    limits.push_back({band.limit, fmt::format("{:g}", band.limit)});
   }
   return limits;
 }
@@ -60,6 +60,10 @@ Markup perplexity_chart(const ReportFigures& report) {
 Markup perplexity_section(const ReportFigures& report) {
   Markup content;
   Markup charts = difference_chart(report);
+  if (!charts.empty()) {
+    charts += tag("p", {{"class", "under"}}, "Dashed lines: where the verdict changes.");
+    charts = tag("div", {}, charts);
+  }
   charts += perplexity_chart(report);
   if (!charts.empty()) content += chart_grid(charts);
   for (std::size_t i = 0; i < report.results.size(); ++i) {

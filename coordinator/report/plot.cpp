@@ -55,7 +55,7 @@ Markup axes(const PlotArea& area, const Axis& x, const Axis& y) {
     all += svg_line(area.left, place, area.right, place, "grid");
     all += svg_text(area.left - 4, place + 3.5, "tick end", tick.label);
   }
-  all += svg_text(0, area.top - 7, "name", y.label);
+  if (!y.label.empty()) all += svg_text(0, area.top - 7, "name", y.label);
   all += svg_line(area.left, area.bottom, area.right, area.bottom, "axis");
   all += svg_line(area.left, area.top, area.left, area.bottom, "axis");
   return all;

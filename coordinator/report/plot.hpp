@@ -28,7 +28,7 @@ struct ChartText {
 /// A figure: the title above a picture of kChartWidth times `height`.
 Markup chart_figure(const ChartText& text, double height, const Markup& content);
 
-/// Grid lines, ticks and labels of the two sides of `area`.
+/// Grid lines, ticks and labels of the two sides of `area`; the label of `y` may be empty.
 Markup axes(const PlotArea& area, const Axis& x, const Axis& y);
 
 /// The lower side of `area` alone; grid lines up to its top.

@@ -5,7 +5,7 @@
 namespace fp8cal {
 namespace {
 
-constexpr std::size_t kOutliersShown = 12;
+constexpr std::size_t kOutliersShown = 10;
 
 }  // namespace
 

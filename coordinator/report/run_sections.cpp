@@ -9,7 +9,8 @@
 namespace fp8cal {
 namespace {
 
-constexpr std::size_t kMostThroughputRows = 200;
+constexpr std::size_t kMostRanksListed = 64;
+constexpr std::size_t kMostStagesListed = 8;
 
 /// Of all results, each once.
 std::vector<std::string> all_stages(const ReportFigures& report) {
@@ -30,21 +31,47 @@ double last_end(const ReportFigures& report) {
   return last;
 }
 
-Markup throughput_table(const std::string& prefix, const TimelineFigure& timeline) {
-  TextTable table{.header = {"rank", "stage", "seconds", "tokens", "tokens/s"}, .rows = {}};
+/// Of the stages that compute tokens, the first kMostStagesListed.
+std::vector<std::string> computing_stages(const TimelineFigure& timeline) {
+  std::vector<std::string> stages;
   for (const RankThroughput& one : timeline.throughput) {
-    if (table.rows.size() == kMostThroughputRows) break;
-    const bool computes = one.tokens > 0 && one.seconds > 0;
-    table.rows.push_back(
-        {fmt::to_string(one.rank), one.stage, fmt::format("{:.3f}", one.seconds),
-         fmt::to_string(one.tokens),
-         computes ? fmt::format("{:.0f}", static_cast<double>(one.tokens) / one.seconds) : "-"});
+    const bool is_new = std::ranges::find(stages, one.stage) == stages.end();
+    if (one.tokens > 0 && is_new && stages.size() < kMostStagesListed) stages.push_back(one.stage);
   }
-  const bool is_cut = timeline.throughput.size() > kMostThroughputRows;
-  return html_table(table,
-                    prefix + (is_cut ? fmt::format("Throughput by rank, the first {} of {} rows",
-                                                   kMostThroughputRows, timeline.throughput.size())
-                                     : "Throughput by rank"));
+  return stages;
+}
+
+/// A row a rank: when it was done, and tokens/s in each stage that computes.
+Markup throughput_table(const std::string& prefix, const TimelineFigure& timeline) {
+  const std::vector<std::string> stages = computing_stages(timeline);
+  TextTable table{.header = {"rank", "busy, s"}, .rows = {}};
+  for (const std::string& stage : stages) table.header.push_back(stage + ", tokens/s");
+  const auto& all = timeline.throughput;
+  std::size_t ranks = 0;
+  for (auto begin = all.begin(); begin != all.end();) {
+    const auto end = std::find_if(
+        begin, all.end(), [&](const RankThroughput& one) { return one.rank != begin->rank; });
+    if (++ranks <= kMostRanksListed) {
+      double seconds = 0;
+      std::vector<std::string> speeds(stages.size(), "-");
+      for (auto one = begin; one != end; ++one) {
+        seconds += one->seconds;
+        const auto stage = std::ranges::find(stages, one->stage);
+        if (stage == stages.end() || one->seconds <= 0) continue;
+        speeds[static_cast<std::size_t>(stage - stages.begin())] =
+            fmt::format("{:.0f}", static_cast<double>(one->tokens) / one->seconds);
+      }
+      std::vector<std::string> row = {fmt::to_string(begin->rank), fmt::format("{:.3f}", seconds)};
+      row.insert(row.end(), speeds.begin(), speeds.end());
+      table.rows.push_back(std::move(row));
+    }
+    begin = end;
+  }
+  std::string caption = prefix + "Throughput by rank";
+  if (ranks > kMostRanksListed) {
+    caption += fmt::format(", the first {} of {}", kMostRanksListed, ranks);
+  }
+  return html_table(table, caption);
 }
 
 std::string ranks_sentence(const TimelineFigure& timeline) {

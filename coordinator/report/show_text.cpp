@@ -152,7 +152,8 @@ std::string show_text(const ResultFigures& figures) {
   }
   if (figures.sqnr.empty()) text += "\nno diagnostics in this result\n";
   text += worst_table(figures) + outlier_table(figures);
-  if (!figures.convergence_line.empty()) text += fmt::format("\n{}\n", printable(figures.convergence_line));
+  if (!figures.convergence_line.empty())
+    text += fmt::format("\n{}\n", printable(figures.convergence_line));
   return text + throughput_table(figures.timeline) + origin_table(figures);
 }
 

@@ -1,6 +1,7 @@
 #include "coordinator/report/standing.hpp"
 
 #include "coordinator/recipe_figures.hpp"
+#include "coordinator/scales/diagnostics_text.hpp"
 
 namespace fp8cal {
 namespace {
@@ -49,6 +50,8 @@ Standing standing_of(const Result& result) {
     standing.warnings.emplace_back(
         "computed without FP8 tensor cores: products of the dequantized operands");
   }
+  const std::string convergence = describe_convergence(result);
+  if (convergence.starts_with("not converged")) standing.warnings.push_back(convergence);
   return standing;
 }
 

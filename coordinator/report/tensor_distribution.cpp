@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "coordinator/audit/flow_order.hpp"
@@ -51,11 +52,38 @@ std::optional<OneScale> scale_of_tensor(const std::string& recipe,
                   list.size() > 1};
 }
 
-ScaledRange range_of(const Distribution& distribution, const OneScale& one) {
+/// bits: the first BF16 magnitude on the upper side.
+RangeEdge edge_at(const std::vector<std::uint64_t>& histogram, std::size_t bits, bool keeps_upper) {
+  bits = std::min(bits, histogram.size());
+  RangeEdge edge{.position = bin_position(bits), .bin = bits / kMagnitudesABin};
+  const auto sum = [&](std::size_t from, std::size_t to) {
+    const auto at = [&](std::size_t b) {
+      return histogram.begin() + static_cast<std::ptrdiff_t>(b);
+    };
+    return std::accumulate(at(std::max<std::size_t>(1, from)), at(std::max<std::size_t>(1, to)),
+                           std::uint64_t{0});
+  };
+  const std::size_t begin = edge.bin * kMagnitudesABin;
+  const std::size_t end = std::min(begin + kMagnitudesABin, histogram.size());
+  const std::uint64_t lower = sum(begin, bits);
+  const std::uint64_t upper = sum(bits, end);
+  if (lower == 0) edge.position = static_cast<double>(edge.bin);
+  if (upper == 0) edge.position = static_cast<double>(edge.bin + (lower == 0 ? 0 : 1));
+  edge.kept = keeps_upper ? upper : lower;
+  edge.beyond = keeps_upper ? lower : upper;
+  return edge;
+}
+
+ScaledRange range_of(const std::vector<std::uint64_t>& histogram, const Distribution& distribution,
+                     const OneScale& one) {
   ScaledRange range{.format = one.format, .scale = one.scale, .per_head = one.per_head};
   range.largest = one.scale * largest_of(one.format);
   const std::size_t kept = Fp8Codes::of(one.format).end(0, one.scale);
   range.smallest_kept = bf16_to_float(static_cast<bf16_bits>(kept));
+  range.low = edge_at(histogram, kept, true);
+  // As Distribution::clipped: amax's own scale clips nothing.
+  const float largest = std::nextafter(largest_of(one.format), HUGE_VALF);
+  range.high = edge_at(histogram, Fp8Codes::first_above(largest, one.scale), false);
   if (!one.per_head) range.error = quantization_error(distribution, one.scale, one.format);
   return range;
 }
@@ -63,6 +91,7 @@ ScaledRange range_of(const Distribution& distribution, const OneScale& one) {
 std::vector<ScaledRange> ranges_of(const Result& result, const std::string& module,
                                    const std::optional<TensorPlace>& place,
                                    const Distribution& distribution) {
+  const std::vector<std::uint64_t>& histogram = result.activations.at(module).histogram;
   std::vector<ScaledRange> ranges;
   for (const auto& [recipe, modules] : result.scales) {
     const auto one = scale_of_tensor(recipe, modules, module, place);
@@ -72,7 +101,7 @@ std::vector<ScaledRange> ranges_of(const Result& result, const std::string& modu
              other.per_head == one->per_head;
     });
     ScaledRange& range =
-        same == ranges.end() ? ranges.emplace_back(range_of(distribution, *one)) : *same;
+        same == ranges.end() ? ranges.emplace_back(range_of(histogram, distribution, *one)) : *same;
     range.recipes.push_back(recipe);
   }
   return ranges;

@@ -12,6 +12,14 @@
 
 namespace fp8cal {
 
+/// Where what a scale keeps ends among MagnitudeBins: at a position, in a bin that may hold both.
+struct RangeEdge {
+  double position = 0;  ///< moved to the end of the bin where all in it is on one side
+  std::size_t bin = 0;
+  std::uint64_t kept = 0;    ///< elements in the bin
+  std::uint64_t beyond = 0;  ///< elements in the bin that are flushed, or clipped
+};
+
 /// A static scale and what it does to a tensor.
 struct ScaledRange {
   std::vector<std::string> recipes = {};  ///< that have it
@@ -21,6 +29,8 @@ struct ScaledRange {
   float largest = 0;        ///< the magnitude of the largest FP8 number
   float smallest_kept = 0;  ///< the smallest BF16 magnitude that does not become zero
   QuantizationError error = {};
+  RangeEdge low = {};   ///< below it, elements become zero
+  RangeEdge high = {};  ///< above it, they are clipped
 };
 
 /// One observed tensor, with the static scales that recipes give it.

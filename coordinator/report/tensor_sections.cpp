@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
+#include <map>
 
 #include "coordinator/report/bar_chart.hpp"
 #include "coordinator/report/distribution_chart.hpp"
@@ -18,19 +19,36 @@ const ScaledRange* first_range(const TensorDistribution& tensor) {
   return tensor.ranges.empty() ? nullptr : &tensor.ranges.front();
 }
 
-Markup worst_distributions(const ReportFigures& report, std::size_t index) {
-  const auto& tensors = report.results[index].distributions;
+Markup distribution_figure(const ReportFigures& report, std::size_t index,
+                           const TensorDistribution& tensor) {
+  const ScaledRange* range = first_range(tensor);
+  const std::string says = range_sentence(tensor, range);
+  Markup figure = distribution_chart(
+      {.id = fmt::format("{}-{}", chart_id("distribution", index), tensor.place->column),
+       .title = result_prefix(report, index) + tensor.module,
+       .description = says},
+      tensor, range);
+  figure += tag("p", {{"class", "under"}}, says);
+  return tag("div", {}, figure);
+}
+
+/// Of each column the tensor that loses most in the first result that has some, and the same one of
+/// the other results beside it.
+Markup worst_distributions(const ReportFigures& report) {
+  std::map<std::size_t, std::string> modules;  // by column
+  for (const ResultFigures& one : report.results) {
+    for (const std::size_t worst : worst_of_columns(one.distributions)) {
+      const TensorDistribution& tensor = one.distributions[worst];
+      modules.emplace(tensor.place->column, tensor.module);
+    }
+  }
   Markup figures;
-  for (const std::size_t worst : worst_of_columns(tensors)) {
-    const TensorDistribution& tensor = tensors[worst];
-    const ScaledRange* range = first_range(tensor);
-    Markup figure = distribution_chart(
-        {.id = fmt::format("{}-{}", chart_id("distribution", index), tensor.place->column),
-         .title = result_prefix(report, index) + tensor.module,
-         .description = range_sentence(tensor, range)},
-        tensor, range);
-    figure += tag("p", {{"class", "under"}}, range_sentence(tensor, range));
-    figures += tag("div", {}, figure);
+  for (const auto& [column, module] : modules) {
+    for (std::size_t i = 0; i < report.results.size(); ++i) {
+      const auto& tensors = report.results[i].distributions;
+      const auto same = std::ranges::find(tensors, module, &TensorDistribution::module);
+      if (same != tensors.end()) figures += distribution_figure(report, i, *same);
+    }
   }
   return figures;
 }
@@ -125,11 +143,11 @@ Markup outlier_section(const ReportFigures& report) {
     for (const std::string& line : one.advice) lines += tag("li", line);
     const std::string prefix = result_prefix(report, i);
     if (!one.advice.empty()) {
-      rest += details(fmt::format("{}What would help against costly outlier channels ({})", prefix,
-                                  one.advice.size()),
-                      tag("ul", {}, lines));
+      charts += details(fmt::format("{}What would help against costly outlier channels ({})",
+                                    prefix, one.advice.size()),
+                        tag("ul", {}, lines));
     } else if (!one.recipes.empty()) {
-      rest += absent(prefix + "No tensor loses more than a bit to its outlier channels.");
+      charts += tag("p", prefix + "No tensor loses more than a bit to its outlier channels.");
     }
   }
   Markup content = charts.empty() ? Markup() : chart_grid(charts);
@@ -141,17 +159,17 @@ Markup outlier_section(const ReportFigures& report) {
 }
 
 Markup distribution_section(const ReportFigures& report) {
-  Markup charts;
+  const Markup charts = worst_distributions(report);
   Markup missing;
   for (std::size_t i = 0; i < report.results.size(); ++i) {
     if (report.results[i].distributions.empty()) missing += absent_from(report, i, kNoActivations);
-    charts += worst_distributions(report, i);
   }
   Markup content;
   if (!charts.empty()) {
     content += pattern_legend();
-    content += chosen_distribution();
-    content += chart_grid(charts);
+    Markup all = chosen_distribution();
+    all += charts;
+    content += chart_grid(all);
     content += distribution_data(report);
   }
   content += missing;

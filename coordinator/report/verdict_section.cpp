@@ -1,5 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <set>
+
 #include "coordinator/report/page_parts.hpp"
 #include "coordinator/report/sections.hpp"
 #include "coordinator/verdict.hpp"
@@ -22,12 +26,10 @@ Markup verdict_scale(double difference) {
              steps);
 }
 
-std::string difference_text(const RecipeFigures& one) {
-  if (!one.has_interval) {
-    return fmt::format("{:+.4f} perplexity, without an interval", one.difference->difference);
-  }
-  return fmt::format("{:+.4f} perplexity, 95 % interval {:+.4f} to {:+.4f}",
-                     one.difference->difference, one.difference->low, one.difference->high);
+std::string interval_text(const RecipeFigures& one) {
+  return one.has_interval ? fmt::format("95 % interval {:+.4f} to {:+.4f}", one.difference->low,
+                                        one.difference->high)
+                          : "without a confidence interval";
 }
 
 std::string measured_text(const RecipeFigures& one) {
@@ -45,13 +47,37 @@ Markup verdict_card(const std::string& prefix, const RecipeFigures& one) {
   Markup card = tag("h3", prefix + one.recipe);
   if (one.difference) {
     card += tag("p", {{"class", "verdict"}}, verdict(one.difference->difference));
-    card += tag("p", {{"class", "difference"}}, difference_text(one));
+    card += tag("p", {{"class", "difference"}},
+                fmt::format("{:+.4f} perplexity", one.difference->difference));
+    card += tag("p", interval_text(one));
     card += verdict_scale(one.difference->difference);
   } else {
     card += tag("p", {{"class", "verdict"}}, "not compared with BF16");
   }
   card += tag("p", {{"class", "measured"}}, measured_text(one));
   return tag("article", {{"class", "card"}}, card);
+}
+
+/// What the recipes of a result have in common.
+Markup headline(const std::string& prefix, const ResultFigures& figures) {
+  double low = HUGE_VAL;
+  double high = -HUGE_VAL;
+  std::set<std::string> verdicts;
+  for (const RecipeFigures& one : figures.recipes) {
+    if (!one.difference) continue;
+    low = std::min(low, one.difference->difference);
+    high = std::max(high, one.difference->difference);
+    verdicts.insert(verdict(one.difference->difference));
+  }
+  if (verdicts.empty()) return {};
+  const std::string size =
+      low < high ? fmt::format("{:+.3f} to {:+.3f}", low, high) : fmt::format("{:+.3f}", low);
+  Markup text = tag(
+      "strong", fmt::format("{}Verdict: {}.", prefix,
+                            verdicts.size() == 1 ? *verdicts.begin() : "depends on the recipe"));
+  text += Markup::text(
+      fmt::format(" Perplexity changes by {} from {:.3f} in BF16.", size, *figures.bf16));
+  return tag("p", {{"class", "headline"}}, text);
 }
 
 Markup list_of(const std::vector<std::string>& lines) {
@@ -84,17 +110,19 @@ Markup standing_note(const std::string& prefix, const Standing& standing) {
 }  // namespace
 
 Markup verdict_section(const ReportFigures& report) {
+  Markup content;
   Markup cards;
   Markup notes;
   for (std::size_t i = 0; i < report.results.size(); ++i) {
     const ResultFigures& one = report.results[i];
     const std::string prefix = result_prefix(report, i);
+    content += headline(prefix, one);
     for (const RecipeFigures& recipe : one.recipes) cards += verdict_card(prefix, recipe);
     if (one.recipes.empty()) cards += absent_from(report, i, "holds no perplexity of a recipe.");
     notes += standing_note(prefix, one.standing);
   }
-  Markup content = tag("div", {{"class", "cards"}}, cards);
   content += tag("div", {{"class", "notes"}}, notes);
+  content += tag("div", {{"class", "cards"}}, cards);
   return page_section("verdict", "Verdict", "", content);
 }
 
