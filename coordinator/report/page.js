@@ -19,7 +19,7 @@
   };
 
   const add = (name, attributes, text) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+    const node = document.createElementNS(svg.namespaceURI, name);
     for (const key in attributes) node.setAttribute(key, attributes[key]);
     if (text !== undefined) node.textContent = text;
     svg.append(node);
