@@ -9,6 +9,7 @@ namespace fp8cal {
 namespace {
 
 constexpr std::size_t kMostLogTicks = 6;
+constexpr double kMostLayerTicks = 9;
 
 /// 1, 2 or 5 times a power of ten, at least `width`.
 double round_step(double width) {
@@ -78,15 +79,11 @@ Axis log_axis(const std::string& label, double low, double high) {
   return axis;
 }
 
-Axis layer_axis(std::size_t first, std::size_t last) {
-  Axis axis{.label = "layer",
-            .low = static_cast<double>(first) - 0.5,
-            .high = static_cast<double>(last) + 0.5};
-  const std::size_t count = last - first + 1;
-  const auto step =
-      static_cast<std::size_t>(std::max(1.0, round_step(static_cast<double>(count) / 9)));
-  for (std::size_t layer = first; layer <= last; layer += step) {
-    axis.ticks.push_back({static_cast<double>(layer), fmt::to_string(layer)});
+Axis layer_axis(double first, double last) {
+  Axis axis{.label = "layer", .low = first - 0.5, .high = last + 0.5};
+  const double step = std::max(1.0, round_step((last - first + 1) / kMostLayerTicks));
+  for (double layer = first; layer <= last; layer += step) {
+    axis.ticks.push_back({layer, fmt::format("{:.0f}", layer)});
   }
   return axis;
 }

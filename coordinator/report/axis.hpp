@@ -31,7 +31,7 @@ Axis linear_axis(const std::string& label, double low, double high, std::size_t 
 Axis log_axis(const std::string& label, double low, double high);
 
 /// From the first layer to the last one, as whole numbers.
-Axis layer_axis(std::size_t first, std::size_t last);
+Axis layer_axis(double first, double last);
 
 /// A number in few characters: three significant digits.
 std::string short_number(double value);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 
 namespace fp8cal {
@@ -56,20 +55,6 @@ Markup draw_series(const Axis& x, const Axis& y, const Series& series) {
 
 }  // namespace
 
-std::pair<double, double> y_range(const std::vector<Series>& series,
-                                  std::pair<double, double> otherwise) {
-  double low = HUGE_VAL;
-  double high = -HUGE_VAL;
-  for (const Series& one : series) {
-    for (const auto& [x, y] : one.points) {
-      if (!std::isfinite(y)) continue;
-      low = std::min(low, y);
-      high = std::max(high, y);
-    }
-  }
-  return low <= high ? std::pair(low, high) : otherwise;
-}
-
 Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
                   const std::vector<Series>& series) {
   Markup all = axes(kArea, x, y);
@@ -77,15 +62,15 @@ Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
   return chart_figure(text, kHeight, all);
 }
 
-Markup line_legend(const std::vector<std::pair<std::size_t, std::string>>& names) {
+Markup line_legend(const std::vector<Series>& series) {
   Markup items;
-  for (const auto& [style, name] : names) {
+  for (const Series& one : series) {
     Markup sample =
-        tag("path", {{"d", "M0,6 L34,6"}, {"class", "l " + style_class(style)}}, Markup());
-    sample += mark(17, 6, style);
+        tag("path", {{"d", "M0,6 L34,6"}, {"class", "l " + style_class(one.style)}}, Markup());
+    sample += mark(17, 6, one.style);
     Markup item =
         tag("svg", {{"class", "key"}, {"viewBox", "0 0 34 12"}, {"aria-hidden", "true"}}, sample);
-    item += Markup::text(name);
+    item += Markup::text(one.name);
     items += tag("li", {}, item);
   }
   return tag("ul", {{"class", "legend"}}, items);

@@ -15,14 +15,10 @@ struct Series {
   std::vector<std::pair<double, double>> points;  ///< x, y; what is not finite is left out
 };
 
-/// The least and the greatest finite y of all points; `otherwise` where there is none.
-std::pair<double, double> y_range(const std::vector<Series>& series,
-                                  std::pair<double, double> otherwise);
-
 Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
                   const std::vector<Series>& series);
 
-/// Which line is which, for charts that share it: names by style.
-Markup line_legend(const std::vector<std::pair<std::size_t, std::string>>& names);
+/// Which line is which: the names of `series`, for charts that share them.
+Markup line_legend(const std::vector<Series>& series);
 
 }  // namespace fp8cal

@@ -41,7 +41,6 @@ Markup patterns() {
                }());
   };
   Markup all = pattern("hatch", "M-1,7L7,-1M-1,1L1,-1M5,7L7,5");
-  all += pattern("rising", "M-1,-1L7,7M5,-1L7,1M-1,5L1,7");
   all += pattern("dots", "M1,2h2M4,5h2");
   all += pattern("cross", "M0,3h6M3,0v6");
   return tag("svg", {{"class", "defs"}, {"aria-hidden", "true"}, {"width", "0"}, {"height", "0"}},

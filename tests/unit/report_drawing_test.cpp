@@ -8,7 +8,7 @@
 #include "coordinator/report/distribution_chart.hpp"
 #include "coordinator/report/distribution_data.hpp"
 #include "coordinator/report/heat_map.hpp"
-#include "coordinator/report/line_chart.hpp"
+#include "coordinator/report/line_panels.hpp"
 #include "coordinator/report/markup.hpp"
 #include "coordinator/report/page.hpp"
 #include "coordinator/report/page_parts.hpp"
@@ -126,11 +126,12 @@ TEST(ReportCharts, BarsThatAreNotFiniteAreToldOf) {
 }
 
 TEST(ReportCharts, LinesLeaveOutWhatIsNotFinite) {
-  const std::vector<Series> series = {{"a", 0, {{0, 1}, {1, HUGE_VAL}, {2, 3}}}};
-  EXPECT_EQ(y_range(series, {7, 8}), std::pair(1.0, 3.0));
-  EXPECT_EQ(y_range({}, {7, 8}), std::pair(7.0, 8.0));
-  const std::string chart =
-      line_chart(kText, layer_axis(0, 2), linear_axis("", 1, 3, 4), series).str();
+  const std::vector<Panel> panels = {{kText, {{"a", 0, {{0, 1}, {1, HUGE_VAL}, {2, 3}}}}}};
+  EXPECT_EQ(y_bounds(panels)->low, 1.0);
+  EXPECT_EQ(y_bounds(panels)->high, 3.0);
+  EXPECT_EQ(x_bounds(panels)->high, 2.0);
+  EXPECT_FALSE(x_bounds({{kText, {{"a", 0, {{0, HUGE_VAL}}}}}}));
+  const std::string chart = line_panels(panels, layer_axis(0, 2), linear_axis("", 1, 3, 4)).str();
   EXPECT_THAT(chart, Not(HasSubstr("inf")));
   EXPECT_THAT(chart, HasSubstr("<title id=\"id-title\">t</title>"));
 }

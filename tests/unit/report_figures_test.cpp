@@ -27,7 +27,8 @@ TEST(ReportFigures, PlaceTensorsByLayerAndSite) {
   EXPECT_EQ(place_of_weight("model.layers.3.self_attn.v_proj.weight")->column, 2u);
   EXPECT_FALSE(place_of_weight("model.layers.3.self_attn.v_proj"));
   for (const char* name : {"", "lm_head", "model.layers.x.self_attn.k", "model.layers.0.mlp.up",
-                           "model.layers.99999999999999999999.self_attn.k"}) {
+                           "model.layers.99999999999999999999.self_attn.k",
+                           "model.layers.18446744073709551615.self_attn.k"}) {
     EXPECT_FALSE(place_of_activation(name)) << name;
     EXPECT_EQ(tensor_title(name), name);
   }
