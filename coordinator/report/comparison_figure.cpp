@@ -46,6 +46,16 @@ void add_facts(TextTable& table, const ReportFigures& report, std::vector<Fact> 
   }
 }
 
+std::string recipe_text(const ResultFigures& one, const std::string& recipe) {
+  const auto found = std::ranges::find(one.recipes, recipe, &RecipeFigures::recipe);
+  if (found == one.recipes.end()) return kNone;
+  std::string text = fmt::format("{:.4f}", found->perplexity);
+  if (found->difference) text += fmt::format(" ({:+.4f})", found->difference->difference);
+  return text;
+}
+
+}  // namespace
+
 std::vector<std::string> recipes_of(const ReportFigures& report) {
   std::vector<std::string> recipes;
   for (const ResultFigures& one : report.results) {
@@ -57,16 +67,6 @@ std::vector<std::string> recipes_of(const ReportFigures& report) {
   }
   return recipes;
 }
-
-std::string recipe_text(const ResultFigures& one, const std::string& recipe) {
-  const auto found = std::ranges::find(one.recipes, recipe, &RecipeFigures::recipe);
-  if (found == one.recipes.end()) return kNone;
-  std::string text = fmt::format("{:.4f}", found->perplexity);
-  if (found->difference) text += fmt::format(" ({:+.4f})", found->difference->difference);
-  return text;
-}
-
-}  // namespace
 
 TextTable comparison_table(const ReportFigures& report) {
   TextTable table;

@@ -25,15 +25,17 @@ Panel panel_of(const ReportFigures& report, std::size_t index, const char* name,
           {amax, head, most}};
 }
 
+/// Of all results the keys, then the values.
 std::vector<Panel> panels_of(const ReportFigures& report) {
   std::vector<Panel> panels;
-  for (std::size_t i = 0; i < report.results.size(); ++i) {
-    const KvFigure& kv = report.results[i].kv;
-    if (!kv.keys.empty()) panels.push_back(panel_of(report, i, "keys", "keys (K)", kv.keys));
-    if (!kv.values.empty()) {
-      panels.push_back(panel_of(report, i, "values", "values (V)", kv.values));
+  const auto add = [&](const char* name, const char* title, std::vector<KvRange> KvFigure::*list) {
+    for (std::size_t i = 0; i < report.results.size(); ++i) {
+      const std::vector<KvRange>& ranges = report.results[i].kv.*list;
+      if (!ranges.empty()) panels.push_back(panel_of(report, i, name, title, ranges));
     }
-  }
+  };
+  add("keys", "keys (K)", &KvFigure::keys);
+  add("values", "values (V)", &KvFigure::values);
   return panels;
 }
 

@@ -25,7 +25,7 @@ std::string verdict_table(const ResultFigures& figures) {
   TextTable table;
   table.header = {"variant", "perplexity", "difference", "95 % interval",
                   "mean KL", "top-1",      "verdict"};
-  if (figures.bf16) table.rows.push_back({"bf16", fmt::format("{:.4f}", *figures.bf16), ""});
+  if (figures.bf16) table.rows.push_back({"bf16", fmt::format("{:.4f}", *figures.bf16)});
   for (const RecipeFigures& one : figures.recipes) {
     const auto& difference = one.difference;
     table.rows.push_back(
@@ -41,11 +41,14 @@ std::string verdict_table(const ResultFigures& figures) {
 }
 
 std::string standing_lines(const Standing& standing) {
-  std::string text = standing.obstacles.empty() ? "reportable" : "not reportable";
-  text += standing.obstacles.empty()
-              ? fmt::format(": overlap of calibration and evaluation text {}",
-                            standing.overlap.value_or("not stated"))
-              : fmt::format(": {}", fmt::join(standing.obstacles, "; "));
+  std::string text;
+  if (!standing.obstacles.empty()) {
+    text = fmt::format("not reportable: {}", fmt::join(standing.obstacles, "; "));
+  } else if (!standing.overlap) {
+    text = "reportable, but it is not stated whether calibration and evaluation text overlap";
+  } else {
+    text = "reportable: overlap of calibration and evaluation text: " + *standing.overlap;
+  }
   text = fmt::format("{}\n", printable(text));
   for (const std::string& warning : standing.warnings) {
     text += fmt::format("warning: {}\n", printable(warning));
@@ -152,8 +155,11 @@ std::string show_text(const ResultFigures& figures) {
   }
   if (figures.sqnr.empty()) text += "\nno diagnostics in this result\n";
   text += worst_table(figures) + outlier_table(figures);
-  if (!figures.convergence_line.empty())
+  const auto& warnings = figures.standing.warnings;
+  const bool is_told = std::ranges::find(warnings, figures.convergence_line) != warnings.end();
+  if (!figures.convergence_line.empty() && !is_told) {
     text += fmt::format("\n{}\n", printable(figures.convergence_line));
+  }
   return text + throughput_table(figures.timeline) + origin_table(figures);
 }
 

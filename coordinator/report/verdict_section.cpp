@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "coordinator/report/comparison_figure.hpp"
 #include "coordinator/report/page_parts.hpp"
 #include "coordinator/report/sections.hpp"
 #include "coordinator/verdict.hpp"
@@ -43,8 +44,8 @@ std::string measured_text(const RecipeFigures& one) {
   return text;
 }
 
-Markup verdict_card(const std::string& prefix, const RecipeFigures& one) {
-  Markup card = tag("h3", prefix + one.recipe);
+Markup verdict_card(const RecipeFigures& one) {
+  Markup card = tag("h3", one.recipe);
   if (one.difference) {
     card += tag("p", {{"class", "verdict"}}, verdict(one.difference->difference));
     card += tag("p", {{"class", "difference"}},
@@ -56,6 +57,29 @@ Markup verdict_card(const std::string& prefix, const RecipeFigures& one) {
   }
   card += tag("p", {{"class", "measured"}}, measured_text(one));
   return tag("article", {{"class", "card"}}, card);
+}
+
+Markup verdict_cards(const std::vector<RecipeFigures>& recipes) {
+  Markup cards;
+  for (const RecipeFigures& one : recipes) cards += verdict_card(one);
+  return tag("div", {{"class", "cards"}}, cards);
+}
+
+/// A row a recipe, a column a result.
+Markup verdict_table(const ReportFigures& report) {
+  TextTable table{.header = {"recipe"}, .rows = {}};
+  for (std::size_t i = 0; i < report.results.size(); ++i) table.header.push_back(result_letter(i));
+  for (const std::string& recipe : recipes_of(report)) {
+    std::vector<std::string>& row = table.rows.emplace_back(std::vector<std::string>{recipe});
+    for (const ResultFigures& one : report.results) {
+      const auto own = std::ranges::find(one.recipes, recipe, &RecipeFigures::recipe);
+      const bool compared = own != one.recipes.end() && own->difference;
+      row.push_back(compared ? fmt::format("{}: {:+.4f}, {}", verdict(own->difference->difference),
+                                           interval_text(*own))
+                             : "-");
+    }
+  }
+  return table.rows.empty() ? Markup() : html_table(table, "Perplexity above BF16");
 }
 
 /// What the recipes of a result have in common.
@@ -111,18 +135,19 @@ Markup standing_note(const std::string& prefix, const Standing& standing) {
 
 Markup verdict_section(const ReportFigures& report) {
   Markup content;
-  Markup cards;
   Markup notes;
+  Markup missing;
   for (std::size_t i = 0; i < report.results.size(); ++i) {
     const ResultFigures& one = report.results[i];
     const std::string prefix = result_prefix(report, i);
     content += headline(prefix, one);
-    for (const RecipeFigures& recipe : one.recipes) cards += verdict_card(prefix, recipe);
-    if (one.recipes.empty()) cards += absent_from(report, i, "holds no perplexity of a recipe.");
     notes += standing_note(prefix, one.standing);
+    if (one.recipes.empty()) missing += absent_from(report, i, "holds no perplexity of a recipe.");
   }
   content += tag("div", {{"class", "notes"}}, notes);
-  content += tag("div", {{"class", "cards"}}, cards);
+  content += report.results.size() == 1 ? verdict_cards(report.results.front().recipes)
+                                        : verdict_table(report);
+  content += missing;
   return page_section("verdict", "Verdict", "", content);
 }
 
