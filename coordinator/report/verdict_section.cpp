@@ -73,10 +73,13 @@ Markup verdict_table(const ReportFigures& report) {
     std::vector<std::string>& row = table.rows.emplace_back(std::vector<std::string>{recipe});
     for (const ResultFigures& one : report.results) {
       const auto own = std::ranges::find(one.recipes, recipe, &RecipeFigures::recipe);
-      const bool compared = own != one.recipes.end() && own->difference;
-      row.push_back(compared ? fmt::format("{}: {:+.4f}, {}", verdict(own->difference->difference),
-                                           interval_text(*own))
-                             : "-");
+      if (own == one.recipes.end() || !own->difference) {
+        row.emplace_back("-");
+        continue;
+      }
+      const double difference = own->difference->difference;
+      row.push_back(
+          fmt::format("{}: {:+.4f}, {}", verdict(difference), difference, interval_text(*own)));
     }
   }
   return table.rows.empty() ? Markup() : html_table(table, "Perplexity above BF16");
