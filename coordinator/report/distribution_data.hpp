@@ -9,7 +9,7 @@ namespace fp8cal {
 
 /// Every tensor with every scale for page.js, as a block of JSON: as many as fit into
 /// kMostDistributionBytes, and a sentence where that is not all.
-inline constexpr std::size_t kMostDistributionBytes = std::size_t{1} << 20;
+inline constexpr std::size_t kMostDistributionBytes = std::size_t{1} << 19;
 Markup distribution_data(const ReportFigures& report);
 
 /// Counts as text, two characters each: 200 times the decimal logarithm in base 64, most

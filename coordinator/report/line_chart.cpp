@@ -68,12 +68,9 @@ Markup line_legend(const std::vector<Series>& series) {
     Markup sample =
         tag("path", {{"d", "M0,6 L34,6"}, {"class", "l " + style_class(one.style)}}, Markup());
     sample += mark(17, 6, one.style);
-    Markup item =
-        tag("svg", {{"class", "key"}, {"viewBox", "0 0 34 12"}, {"aria-hidden", "true"}}, sample);
-    item += Markup::text(one.name);
-    items += tag("li", {}, item);
+    items += legend_item(sample, one.name);
   }
-  return tag("ul", {{"class", "legend"}}, items);
+  return legend(items);
 }
 
 }  // namespace fp8cal

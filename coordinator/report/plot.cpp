@@ -37,6 +37,15 @@ Markup chart_figure(const ChartText& text, double height, const Markup& content)
   return tag("figure", {}, figure);
 }
 
+Markup legend_item(const Markup& sample, std::string_view name) {
+  Markup item =
+      tag("svg", {{"class", "key"}, {"viewBox", "0 0 34 12"}, {"aria-hidden", "true"}}, sample);
+  item += Markup::text(name);
+  return tag("li", {}, item);
+}
+
+Markup legend(const Markup& items) { return tag("ul", {{"class", "legend"}}, items); }
+
 Markup x_axis(const PlotArea& area, const Axis& x) {
   Markup all;
   for (const Tick& tick : x.ticks) {

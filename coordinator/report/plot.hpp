@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "coordinator/report/axis.hpp"
 #include "coordinator/report/markup.hpp"
@@ -33,6 +34,10 @@ Markup axes(const PlotArea& area, const Axis& x, const Axis& y);
 
 /// The lower side of `area` alone; grid lines up to its top.
 Markup x_axis(const PlotArea& area, const Axis& x);
+
+/// Part of a list that says what is what: a sample drawn in 34 x 12 units, and its name.
+Markup legend_item(const Markup& sample, std::string_view name);
+Markup legend(const Markup& items);
 
 Markup svg_text(double x, double y, const char* css_class, std::string_view text);
 Markup svg_line(double x1, double y1, double x2, double y2, const char* css_class);

@@ -28,6 +28,9 @@ std::string result_prefix(const ReportFigures& report, std::size_t index);
 /// `name`, with what tells the results' charts apart.
 std::string chart_id(const char* name, std::size_t index);
 
+/// What results without activations say.
+inline constexpr const char* kNoActivations = "holds no distributions of activations.";
+
 /// Sentences for the results that lack a part: "`what`" after "This result" or "Result B".
 Markup absent_from(const ReportFigures& report, std::size_t index, const char* what);
 

@@ -96,12 +96,9 @@ Markup timeline_chart(const ChartText& text, const TimelineFigure& figure,
 Markup stage_legend(const std::vector<std::string>& stages) {
   Markup items;
   for (std::size_t i = 0; i < std::min(stages.size(), kMostStagesNamed); ++i) {
-    Markup item = tag("svg", {{"class", "key"}, {"viewBox", "0 0 34 12"}, {"aria-hidden", "true"}},
-                      svg_rect(1, 1, 32, 10, pattern_class(i)));
-    item += Markup::text(stages[i]);
-    items += tag("li", {}, item);
+    items += legend_item(svg_rect(1, 1, 32, 10, pattern_class(i)), stages[i]);
   }
-  return tag("ul", {{"class", "legend"}}, items);
+  return legend(items);
 }
 
 }  // namespace fp8cal

@@ -23,8 +23,9 @@ Markup verdict_scale(double difference) {
         tag("li", band == own ? Markup::Attributes{{"aria-current", "true"}} : Markup::Attributes{},
             range);
   }
-  return tag("ol", {{"class", "bands"}, {"aria-label", "size of the perplexity difference"}},
-             steps);
+  Markup scale = tag("ol", {{"class", "bands"}, {"aria-label", "size of the difference"}}, steps);
+  scale += tag("p", {{"class", "measured"}}, "Size of the difference: smaller is better.");
+  return scale;
 }
 
 std::string interval_text(const RecipeFigures& one) {

@@ -161,6 +161,19 @@ TEST(ReportCharts, CountsAreEncodedAsLogarithms) {
   EXPECT_EQ(encoded_counts({~std::uint64_t{0}}).size(), 2u);
 }
 
+TEST(ReportPage, DistributionsBeyondTheBudgetAreCountedAndLeftOut) {
+  const TensorDistribution tensor{
+      .module = "m", .bins = {.first = 400, .counts = std::vector<std::uint64_t>(150, 7)}};
+  ResultFigures figures = figures_of({Result{}, "d"}, "a.h5");
+  figures.distributions.assign(3000, tensor);
+  const std::string data = distribution_data({{figures}, {}}).str();
+  EXPECT_GT(data.size(), kMostDistributionBytes / 2);
+  EXPECT_LT(data.size(), kMostDistributionBytes + 1000);
+  EXPECT_THAT(data, HasSubstr("tensors more than a page holds"));
+  figures.distributions.resize(100);
+  EXPECT_THAT(distribution_data({{figures}, {}}).str(), Not(HasSubstr("more than a page")));
+}
+
 TEST(ReportPage, NamesStayText) {
   Result result = full_result();
   result.provenance["model_path"] = "/m/<script>alert(1)</script>";
