@@ -115,8 +115,8 @@ Markup draw_range(const Axis& x, const ScaledRange& range) {
   const double high = x.place(range.high.position, kArea.left, kArea.right);
   Markup all = svg_line(low, 26, low, kArea.bottom, "guide");
   all += svg_line(high, 14, high, kArea.bottom, "guide");
-  const bool is_left = low > (kArea.left + kArea.right) / 2;
-  all += svg_text(is_left ? low - 3 : low + 3, 30, is_left ? "tick end" : "tick",
+  const bool is_right = low > (kArea.left + kArea.right) / 2;
+  all += svg_text(is_right ? low - 3 : low + 3, 30, is_right ? "tick end" : "tick",
                   "smallest kept " + short_number(range.smallest_kept));
   all += svg_text(high - 3, 18, "tick end", "largest " + short_number(range.largest));
   return all;

@@ -65,18 +65,20 @@
         bar("kept", bin, high.at, kept);
         bar("clipped", high.at, bin + 1, beyond);
       } else {
-        const style = low && bin < low.bin ? "flushed" : high && bin > high.bin ? "clipped" : "kept";
-        bar(style, bin, bin + 1, log);
+        const isFlushed = low && bin < low.bin, isClipped = high && bin > high.bin;
+        bar(isFlushed ? "flushed" : isClipped ? "clipped" : "kept", bin, bin + 1, log);
       }
     });
     for (const style in paths) if (paths[style]) add("path", { d: paths[style], class: style });
   };
 
   const drawRange = (x, range) => {
-    const low = x(range.low.at), high = x(range.high.at), beyond = low > (area.left + area.right) / 2;
+    const low = x(range.low.at), high = x(range.high.at);
+    const isRight = low > (area.left + area.right) / 2;
     line(low, 26, low, area.bottom, "guide");
     line(high, 14, high, area.bottom, "guide");
-    label(beyond ? low - 3 : low + 3, 30, beyond ? "tick end" : "tick", "smallest kept " + range.smallest);
+    label(isRight ? low - 3 : low + 3, 30, isRight ? "tick end" : "tick",
+          "smallest kept " + range.smallest);
     label(high - 3, 18, "tick end", "largest " + range.largest);
   };
 

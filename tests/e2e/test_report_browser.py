@@ -24,7 +24,8 @@ OVERLAPS = """[...document.querySelectorAll("svg.chart")].flatMap((svg) => {
     texts.slice(i + 1).forEach(([other, b]) => {
       const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
       const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-      if (wide > 1.5 && high > 4) found.push(`${svg.id}: ${one.textContent} | ${other.textContent}`);
+      if (wide < 1.5 || high < 4) return;
+      found.push(`${svg.id}: ${one.textContent} | ${other.textContent}`);
     });
   });
   return found;
@@ -90,6 +91,17 @@ class BrowserTest(ReportTest):
             self.assertIn("elements, amax", found[2])
             seen.add(found[2])
         self.assertEqual(len(seen), count)
+
+    def test_without_scripts(self):
+        _, page = self.report(self.original)
+        self.browser.call("Emulation.setScriptExecutionDisabled", value=True)
+        self.addCleanup(self.browser.call, "Emulation.setScriptExecutionDisabled", value=False)
+        self.browser.show(page, 1280)
+        height = "document.getElementById('{}').getBoundingClientRect().height"
+        self.assertEqual(self.browser.evaluate(height.format("chosen")), 0)
+        for column in range(6):
+            name = f"distribution-0-{column}"
+            self.assertGreater(self.browser.evaluate(height.format(name)), 100)
 
     def test_the_chosen_tensor_is_drawn_like_the_others(self):
         _, page = self.report(self.original)
