@@ -18,11 +18,12 @@ namespace {
 
 constexpr const char* kWhere = "command line";
 constexpr int kMaxRanks = 65536;
+constexpr std::size_t kMostReported = 8;
 
 const std::vector<std::string>& commands() {
-  static const std::vector<std::string> all = {"run",     "plan",  "scales", "export", "audit",
-                                               "bench",   "study", "synth",  "submit", "status",
-                                               "collect", "help",  "version"};
+  static const std::vector<std::string> all = {"run",     "plan",   "scales", "export", "audit",
+                                               "bench",   "study",  "synth",  "submit", "status",
+                                               "collect", "report", "show",   "help",   "version"};
   return all;
 }
 
@@ -139,6 +140,8 @@ constexpr Option kOptions[] = {
      [](CommandLine& line, const std::string& value) { line.submit.site_file = value; }},
     {"study", "csv", [](CommandLine& line, const std::string& value) { line.csv = value; }},
     {"collect", "csv", [](CommandLine& line, const std::string& value) { line.csv = value; }},
+    {"report", "out", [](CommandLine& line, const std::string& value) { line.out = value; }},
+    {"report", "csv", [](CommandLine& line, const std::string& value) { line.csv = value; }},
     {"export", "recipe", [](CommandLine& line, const std::string& value) { line.recipe = value; }},
 };
 
@@ -246,6 +249,12 @@ void store_subject(CommandLine& line, const std::string& argument) {
     line.subject = argument;
   } else if (line.command == "audit" && line.other.empty()) {
     line.other = argument;
+  } else if (line.command == "report" && line.others.size() + 1 < kMostReported) {
+    line.others.push_back(argument);
+  } else if (line.command == "report") {
+    throw InputError(kWhere, "too many results side by side",
+                     fmt::format("at most {}", kMostReported),
+                     "more ('fp8cal collect' makes one table of a sweep)");
   } else {
     const bool takes_two = line.command == "audit";
     throw InputError(kWhere, takes_two ? "more than two arguments" : "more than one argument",
@@ -272,6 +281,8 @@ void check_complete(const CommandLine& line) {
   need("submit", line.subject, "a job", "a job file, not after the words of --array");
   need("study", line.subject, "a study", "a job file whose keys may hold lists");
   need("collect", line.subject, "a sweep", "the sweep.json of 'fp8cal submit'");
+  need("report", line.subject, "a result", "one result file or several");
+  need("show", line.subject, "a result", "a result file");
   need("audit", line.subject, "a result", "one to verify, or two to compare");
   check_audit(line);
   check_submit(line);
@@ -304,6 +315,13 @@ constexpr const char* kOverview =
                                                compare: with its own tokens, on the weights that its
                                                digest names. Keys, also those that a job file gives:
                                                model.path, partition.*, runtime.*
+  fp8cal report RESULT... [-o FILE.html] [--csv FOLDER]
+                                               one self-contained HTML page: the verdict, and charts of
+                                               everything measured; of several results, side by side,
+                                               with what differs first. FILE: else RESULT with
+                                               '.report.html' for its ending. --csv: the numbers of
+                                               every chart
+  fp8cal show RESULT                           the same in a terminal
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
@@ -377,7 +395,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
                      "'" + line.command + "'");
   }
   for (std::size_t i = 1; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
+    const bool is_short = line.command == "report" && arguments[i] == "-o";
+    const std::string argument = is_short ? "--out" : arguments[i];
     if (argument == "--help" || argument == "-h") {
       line.command = "help";
       line.subject.clear();

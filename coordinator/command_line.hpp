@@ -13,18 +13,19 @@ namespace fp8cal {
 
 /// A parsed command line.
 struct CommandLine {
-  std::string command;         ///< "run", "plan", "scales", ...
-  std::string subject;         ///< job file, result, folder, Slurm's id of a job, or what to help
-                               ///< with; may be empty
-  std::string other;           ///< audit: the result to compare with, or the job file of a rerun;
-                               ///< may be empty
-  std::vector<JobOption> job;  ///< --section.key value
-  std::optional<int> ranks;    ///< plan --ranks N
-  bool json = false;           ///< bench, audit, status --json
-  std::string config;          ///< synth --config FILE
-  std::uint64_t seed = 0;      ///< synth --seed N
-  std::string out;             ///< scales, export --out
-  std::string policy;          ///< scales --policy
+  std::string command;  ///< "run", "plan", "scales", ...
+  std::string subject;  ///< job file, result, folder, Slurm's id of a job, or what to help
+                        ///< with; may be empty
+  std::string other;    ///< audit: the result to compare with, or the job file of a
+                        ///< rerun; may be empty
+  std::vector<std::string> others;   ///< report: the results after the first
+  std::vector<JobOption> job;        ///< --section.key value
+  std::optional<int> ranks;          ///< plan --ranks N
+  bool json = false;                 ///< bench, audit, status --json
+  std::string config;                ///< synth --config FILE
+  std::uint64_t seed = 0;            ///< synth --seed N
+  std::string out;                   ///< scales, export, report --out; report: may be empty
+  std::string policy;                ///< scales --policy
   std::vector<std::string> recipes;  ///< scales --recipe, with --kv; empty: those of the result
   std::vector<std::string> kv;       ///< scales --kv
   std::string model;                 ///< export --model
@@ -35,7 +36,7 @@ struct CommandLine {
   bool rerun = false;                         ///< audit --rerun, with `job`
   Tolerances tolerances;                      ///< audit, submit --rerun
   SubmitOptions submit;                       ///< submit
-  std::string csv;   ///< collect --csv FILE, study --csv FOLDER; empty: none
+  std::string csv;   ///< --csv: a file of collect, a folder of study and report; empty: none
   std::string text;  ///< as it was typed, for the record
 };
 

@@ -23,6 +23,7 @@
 #include "coordinator/progress.hpp"
 #include "coordinator/protocol/advice.hpp"
 #include "coordinator/provenance.hpp"
+#include "coordinator/report/report_command.hpp"
 #include "coordinator/resume/progress_file.hpp"
 #include "coordinator/scales/diagnostics_text.hpp"
 #include "coordinator/scales/rescale.hpp"
@@ -277,6 +278,8 @@ int run_command(const CommandLine& line) {
   }
   if (line.command == "status") return show_status(line);
   if (line.command == "collect") return collect_sweep(line);
+  if (line.command == "report") return report_results(line);
+  if (line.command == "show") return show_result(line);
   if (is_supervised(line)) supervise();
   vital_signs().place.write(host_name());
   return run_on_ranks(line, current_environment());

@@ -6,13 +6,17 @@
 
 namespace fp8cal {
 
-std::string verdict(double difference) {
+std::size_t verdict_band(double difference) {
   const double size = std::fabs(difference);
-  if (size < 0.05) return "within run-to-run variation";
-  if (size <= 0.1) return "within the variance envelope";
-  if (size <= 0.3) return "expected";
-  if (size <= 1.0) return "ambiguous: run downstream benchmarks";
-  return "broken scales or an unsuitable format";
+  if (size < kVerdictBands[0].limit) return 0;
+  std::size_t band = 1;
+  while (band < kVerdictBands.size() && !(size <= kVerdictBands[band].limit)) ++band;
+  return band;
+}
+
+std::string verdict(double difference) {
+  const std::size_t band = verdict_band(difference);
+  return band < kVerdictBands.size() ? kVerdictBands[band].words : kVerdictBeyond.words;
 }
 
 std::string verdict(double difference, const Attributes& job) {

@@ -68,7 +68,9 @@ std::string error_table(const Result& result) {
   return text;
 }
 
-std::string convergence_line(const Result& result) {
+}  // namespace
+
+std::string describe_convergence(const Result& result) {
   const auto sequences = static_cast<std::uint32_t>(result.sample_ids.size());
   std::size_t known = 0;
   std::size_t growing = 0;
@@ -87,17 +89,16 @@ std::string convergence_line(const Result& result) {
   if (known == 0) return "";
   if (growing == 0) {
     return fmt::format(
-        "\nconverged: amax grew by {:.1f} % at most over the last doubling of the sequences\n",
+        "converged: amax grew by {:.1f} % at most over the last doubling of the sequences",
         100 * most);
   }
   return fmt::format(
-      "\nnot converged: amax of {} of {} tensors grew by more than 5 % over the last doubling of "
-      "the sequences, by {:.1f} % in {}\n",
+      "not converged: amax of {} of {} tensors grew by more than 5 % over the last doubling of "
+      "the sequences, by {:.1f} % in {}",
       growing, known, 100 * most, where);
 }
 
-/// One line a tensor, whichever recipes quantize it by that scale.
-std::set<std::string> advice(const Result& result) {
+std::set<std::string> describe_outliers(const Result& result) {
   std::set<std::string> lines;
   for (const auto& [recipe, modules] : result.scales) {
     for (const auto& [module, tensor] : result.activations) {
@@ -112,11 +113,11 @@ std::set<std::string> advice(const Result& result) {
   return lines;
 }
 
-}  // namespace
-
 std::string describe_diagnostics(const Result& result) {
-  std::string text = error_table(result) + convergence_line(result);
-  const std::set<std::string> lines = advice(result);
+  std::string text = error_table(result);
+  const std::string convergence = describe_convergence(result);
+  if (!convergence.empty()) text += "\n" + convergence + "\n";
+  const std::set<std::string> lines = describe_outliers(result);
   std::size_t shown = 0;
   for (const std::string& line : lines) {
     if (shown++ == kAdviceShown) break;

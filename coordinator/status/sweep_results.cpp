@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "coordinator/model_attributes.hpp"
 #include "coordinator/status/job_status.hpp"
 #include "coordinator/status/printable.hpp"
 #include "coordinator/verdict.hpp"
@@ -18,30 +17,6 @@ namespace {
 using Row = std::vector<std::string>;
 
 constexpr std::size_t kShortDigest = 12;
-
-std::vector<RecipeFigures> figures_of(const Result& result, const std::string& where) {
-  std::vector<RecipeFigures> all;
-  const auto bf16 = result.perplexity.find("bf16");
-  for (const std::string& recipe :
-       job_attribute<std::vector<std::string>>(result.job, "scales.recipe", where)) {
-    const auto own = result.perplexity.find(recipe);
-    if (own == result.perplexity.end()) continue;
-    RecipeFigures figures{.recipe = recipe, .perplexity = own->second.ppl()};
-    if (bf16 != result.perplexity.end()) {
-      figures.bf16 = bf16->second.ppl();
-      figures.difference = PerplexityDifference{.difference = figures.perplexity - *figures.bf16};
-    }
-    const auto range = result.differences.find(recipe);
-    figures.has_interval = figures.bf16 && range != result.differences.end();
-    if (figures.has_interval) figures.difference = range->second;
-    if (figures.difference) {
-      figures.verdict = verdict(figures.difference->difference, result.job);
-    }
-    if (!own->second.kl.empty()) figures.mean_kl = own->second.mean_kl();
-    all.push_back(std::move(figures));
-  }
-  return all;
-}
 
 /// The task's state and message; whether there should be a result.
 bool read_state(TaskResult& task) {
@@ -130,7 +105,7 @@ TaskResult read_task_result(const SweepTask& task) {
     if (!told.empty() && told != stored.digest) {
       throw InputError(task.result, "content digest", told, stored.digest);
     }
-    read.recipes = figures_of(stored.result, task.result);
+    read.recipes = recipe_figures(stored.result);
     read.digest = stored.digest;
     read.protocol = protocol_of(stored.result);
   } catch (const Error& error) {

@@ -1,27 +1,14 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "coordinator/protocol/protocol.hpp"
+#include "coordinator/recipe_figures.hpp"
 #include "coordinator/status/sweep_record.hpp"
 #include "coordinator/status/text_table.hpp"
-#include "jobs/result.hpp"
 
 namespace fp8cal {
-
-/// How one recipe of a result compares with BF16; none where there is nothing to compare with.
-struct RecipeFigures {
-  std::string recipe;
-  std::optional<double> bf16 = {};  ///< perplexity
-  double perplexity = 0;
-  std::optional<PerplexityDifference> difference = {};  ///< without an interval where there is none
-  bool has_interval = false;
-  std::optional<double> mean_kl = {};  ///< nats a token
-  std::string verdict = {};            ///< on the difference; empty where there is none
-};
 
 /// What came of one task of a sweep.
 struct TaskResult {

@@ -1,0 +1,69 @@
+#include "coordinator/report/line_panels.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "coordinator/report/page_parts.hpp"
+
+namespace fp8cal {
+namespace {
+
+using Point = std::pair<double, double>;
+
+std::optional<Bounds> bounds_of(const std::vector<Panel>& panels, double Point::*coordinate) {
+  std::optional<Bounds> bounds;
+  for (const Panel& panel : panels) {
+    for (const Series& series : panel.series) {
+      for (const Point& point : series.points) {
+        if (!std::isfinite(point.second)) continue;
+        const double value = point.*coordinate;
+        if (!bounds) bounds = Bounds{value, value};
+        bounds->low = std::min(bounds->low, value);
+        bounds->high = std::max(bounds->high, value);
+      }
+    }
+  }
+  return bounds;
+}
+
+TextTable numbers_of(const std::vector<Panel>& panels, const std::string& x) {
+  TextTable table{.header = {x}, .rows = {}};
+  std::map<double, std::vector<std::string>> rows;
+  for (const Panel& panel : panels) {
+    for (const Series& series : panel.series) {
+      table.header.push_back(panel.text.title + ": " + series.name);
+      for (const auto& [at_x, value] : series.points) {
+        std::vector<std::string>& row = rows[at_x];
+        row.resize(table.header.size(), "-");
+        row.back() = std::isfinite(value) ? short_number(value) : "-";
+      }
+    }
+  }
+  for (auto& [at_x, row] : rows) {
+    row.resize(table.header.size(), "-");
+    row.front() = short_number(at_x);
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+}  // namespace
+
+std::optional<Bounds> x_bounds(const std::vector<Panel>& panels) {
+  return bounds_of(panels, &Point::first);
+}
+
+std::optional<Bounds> y_bounds(const std::vector<Panel>& panels) {
+  return bounds_of(panels, &Point::second);
+}
+
+Markup line_panels(const std::vector<Panel>& panels, const Axis& x, const Axis& y) {
+  Markup charts;
+  for (const Panel& panel : panels) charts += line_chart(panel.text, x, y, panel.series);
+  Markup all = chart_grid(charts);
+  all += details("The numbers", html_table(numbers_of(panels, x.label), y.label));
+  return all;
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,73 @@
+#include "coordinator/report/plot.hpp"
+
+namespace fp8cal {
+
+Markup svg_text(double x, double y, const char* css_class, std::string_view text) {
+  return tag("text", {{"x", at(x)}, {"y", at(y)}, {"class", css_class}}, text);
+}
+
+Markup svg_line(double x1, double y1, double x2, double y2, const char* css_class) {
+  return tag("line",
+             {{"x1", at(x1)}, {"y1", at(y1)}, {"x2", at(x2)}, {"y2", at(y2)}, {"class", css_class}},
+             Markup());
+}
+
+Markup svg_rect(double x, double y, double width, double height, const std::string& css_class) {
+  return tag("rect",
+             {{"x", at(x)},
+              {"y", at(y)},
+              {"width", at(width)},
+              {"height", at(height)},
+              {"class", css_class}},
+             Markup());
+}
+
+Markup chart_figure(const ChartText& text, double height, const Markup& content) {
+  Markup inside = tag("title", {{"id", text.id + "-title"}}, text.title);
+  inside += tag("desc", {{"id", text.id + "-desc"}}, text.description);
+  inside += content;
+  Markup figure = tag("figcaption", text.title);
+  figure += tag("svg",
+                {{"id", text.id},
+                 {"class", "chart"},
+                 {"role", "img"},
+                 {"aria-labelledby", text.id + "-title " + text.id + "-desc"},
+                 {"viewBox", "0 0 " + at(kChartWidth) + " " + at(height)}},
+                inside);
+  return tag("figure", {}, figure);
+}
+
+Markup legend_item(const Markup& sample, std::string_view name) {
+  Markup item =
+      tag("svg", {{"class", "key"}, {"viewBox", "0 0 34 12"}, {"aria-hidden", "true"}}, sample);
+  item += Markup::text(name);
+  return tag("li", {}, item);
+}
+
+Markup legend(const Markup& items) { return tag("ul", {{"class", "legend"}}, items); }
+
+Markup x_axis(const PlotArea& area, const Axis& x) {
+  Markup all;
+  for (const Tick& tick : x.ticks) {
+    const double place = x.place(tick.value, area.left, area.right);
+    all += svg_line(place, area.top, place, area.bottom, "grid");
+    all += svg_text(place, area.bottom + 12, "tick mid", tick.label);
+  }
+  all += svg_text((area.left + area.right) / 2, area.bottom + 25, "name mid", x.label);
+  return all;
+}
+
+Markup axes(const PlotArea& area, const Axis& x, const Axis& y) {
+  Markup all = x_axis(area, x);
+  for (const Tick& tick : y.ticks) {
+    const double place = y.place(tick.value, area.bottom, area.top);
+    all += svg_line(area.left, place, area.right, place, "grid");
+    all += svg_text(area.left - 4, place + 3.5, "tick end", tick.label);
+  }
+  if (!y.label.empty()) all += svg_text(0, area.top - 7, "name", y.label);
+  all += svg_line(area.left, area.bottom, area.right, area.bottom, "axis");
+  all += svg_line(area.left, area.top, area.left, area.bottom, "axis");
+  return all;
+}
+
+}  // namespace fp8cal
