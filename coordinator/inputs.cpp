@@ -28,41 +28,18 @@ std::vector<std::uint32_t> token_stream(const Job& job, const Dataset& dataset, 
                                          : evaluation_stream(dataset, tokenizer);
 }
 
-void read_on_rank_0(const Job& job, Inputs& inputs) {
-  std::optional<Dataset> calibration;
-  if (!inputs.config.stored_recipe) {
-    calibration = read_dataset({job.calibration.dataset, job.calibration.fields});
-  }
-  const Dataset evaluation = read_dataset({job.evaluation.dataset, job.evaluation.fields});
-  std::optional<Tokenizer> tokenizer;
-  if ((calibration && !calibration->tokenized) || !evaluation.tokenized) {
-    tokenizer = Tokenizer::load(std::filesystem::path(job.model.path) / "tokenizer.json");
-    inputs.tokenizer_sha256 = tokenizer->sha256();
-  }
-  const Tokenizer* tokens = tokenizer ? &*tokenizer : nullptr;
-
-  if (calibration) {
-    const auto calibration_ids = token_stream(job, *calibration, StreamKind::calibration, tokens);
-    check_token_ids(calibration_ids, inputs.config.vocab_size, job.calibration.dataset);
-    DrawnWindows drawn =
-        draw_windows(calibration_ids, job.calibration.sequence_length, job.calibration.samples,
-                     job.calibration.seed, job.calibration.dataset);
-    inputs.calibration = std::move(drawn.windows);
-    inputs.sample_ids = std::move(drawn.sample_ids);
-  }
-
-  const auto evaluation_ids = token_stream(job, evaluation, StreamKind::evaluation, tokens);
-  check_token_ids(evaluation_ids, inputs.config.vocab_size, job.evaluation.dataset);
-  inputs.evaluation = cut_windows(evaluation_ids, job.evaluation.sequence_length,
-                                  job.evaluation.windows, job.evaluation.dataset);
-  inputs.overlap = check_overlap(job, inputs.calibration, inputs.evaluation);
-}
-
 void check_length(const std::string& key, std::size_t length, const ModelConfig& config) {
   if (length <= config.max_position_embeddings) return;
   throw InputError(key, "longer than the model's context",
                    fmt::format("at most {} tokens", config.max_position_embeddings),
                    std::to_string(length));
+}
+
+void check_lengths(const Job& job, const ModelConfig& config) {
+  if (!config.stored_recipe) {
+    check_length("calibration.sequence_length", job.calibration.sequence_length, config);
+  }
+  check_length("evaluation.sequence_length", job.evaluation.sequence_length, config);
 }
 
 void broadcast(const Control& control, std::vector<std::uint32_t>& values) {
@@ -121,16 +98,53 @@ Job fit_to_model(Job job) {
   return job;
 }
 
+TokenStreams read_streams(const Job& job, const ModelConfig& config) {
+  check_lengths(job, config);
+  std::optional<Dataset> calibration;
+  if (!config.stored_recipe) {
+    calibration = read_dataset({job.calibration.dataset, job.calibration.fields});
+  }
+  const Dataset evaluation = read_dataset({job.evaluation.dataset, job.evaluation.fields});
+  TokenStreams streams;
+  std::optional<Tokenizer> tokenizer;
+  if ((calibration && !calibration->tokenized) || !evaluation.tokenized) {
+    tokenizer = Tokenizer::load(std::filesystem::path(job.model.path) / "tokenizer.json");
+    streams.tokenizer_sha256 = tokenizer->sha256();
+  }
+  const Tokenizer* tokens = tokenizer ? &*tokenizer : nullptr;
+  if (calibration) {
+    streams.calibration = token_stream(job, *calibration, StreamKind::calibration, tokens);
+    check_token_ids(streams.calibration, config.vocab_size, job.calibration.dataset);
+  }
+  streams.evaluation = token_stream(job, evaluation, StreamKind::evaluation, tokens);
+  check_token_ids(streams.evaluation, config.vocab_size, job.evaluation.dataset);
+  return streams;
+}
+
+Inputs draw_inputs(const Job& job, const ModelConfig& config, const TokenStreams& streams) {
+  Inputs inputs;
+  inputs.config = config;
+  inputs.tokenizer_sha256 = streams.tokenizer_sha256;
+  if (!config.stored_recipe) {
+    DrawnWindows drawn =
+        draw_windows(streams.calibration, job.calibration.sequence_length, job.calibration.samples,
+                     job.calibration.seed, job.calibration.dataset);
+    inputs.calibration = std::move(drawn.windows);
+    inputs.sample_ids = std::move(drawn.sample_ids);
+  }
+  inputs.evaluation = cut_windows(streams.evaluation, job.evaluation.sequence_length,
+                                  job.evaluation.windows, job.evaluation.dataset);
+  inputs.overlap = check_overlap(job, inputs.calibration, inputs.evaluation);
+  return inputs;
+}
+
 Inputs read_inputs(const Job& job, const Control& control) {
   tell_stage("read the datasets");
   Inputs inputs;
   run_agreed(control, [&] {
     inputs.config = read_model_config(job.model.path);
-    if (!inputs.config.stored_recipe) {
-      check_length("calibration.sequence_length", job.calibration.sequence_length, inputs.config);
-    }
-    check_length("evaluation.sequence_length", job.evaluation.sequence_length, inputs.config);
-    if (control.rank() == 0) read_on_rank_0(job, inputs);
+    if (control.rank() != 0) return;
+    inputs = draw_inputs(job, inputs.config, read_streams(job, inputs.config));
   });
   broadcast(control, inputs.calibration.tokens);
   broadcast(control, inputs.evaluation.tokens);

@@ -29,9 +29,23 @@ struct Inputs {
 /// quality gates, for which there is no BF16 to hold it against.
 Job fit_to_model(Job job);
 
-/// Rank 0 tokenizes the datasets, draws the sequences and holds them against the evaluation text
-/// (check_overlap); every rank reads the model's config and gets the windows. Throws AgreedError.
-/// Collective.
+/// The texts of a job as token ids, before anything is drawn from them.
+struct TokenStreams {
+  std::vector<std::uint32_t> calibration;  ///< empty where nothing is calibrated
+  std::vector<std::uint32_t> evaluation;
+  std::string tokenizer_sha256;  ///< as Inputs has it
+};
+
+/// Reads and tokenizes the datasets. Throws InputError as read_dataset and Tokenizer::load do, and
+/// for sequences beyond the model's context and ids beyond its vocabulary.
+TokenStreams read_streams(const Job& job, const ModelConfig& config);
+
+/// Draws the sequences and holds them against the evaluation windows. Throws InputError for windows
+/// that are not there, and as check_overlap does.
+Inputs draw_inputs(const Job& job, const ModelConfig& config, const TokenStreams& streams);
+
+/// What draw_inputs gives: rank 0 reads the datasets, every rank the model's config. Throws
+/// AgreedError. Collective.
 Inputs read_inputs(const Job& job, const Control& control);
 
 /// Opens the model's checkpoint and checks that every tensor that any rank will load is there in

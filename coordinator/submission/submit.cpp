@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <optional>
-#include <set>
 
 #include "coordinator/child_process.hpp"
 #include "coordinator/inputs.hpp"
@@ -85,26 +85,35 @@ void check_outputs(const Job& job) {
   check_checkpoint_output(job);
 }
 
-/// The most that a task needs. Tasks that read the same are read once, tasks whose jobs differ in
-/// nothing that matters to the plan are planned once. token_cache: a folder, or empty.
+/// What tasks read that differ in draw and policy alone.
+struct Texts {
+  ModelConfig config;
+  TokenStreams streams;
+};
+
+/// The most that a task needs. Tasks whose jobs differ in nothing that matters to the plan are
+/// planned once, but each draw is checked. token_cache: a folder, or empty.
 Forecast forecast_of(const BatchJob& batch, const Shape& shape, const SiteConfig& site,
-                     std::uint64_t memory, const fs::path& token_cache, const Control& control) {
+                     std::uint64_t memory, const fs::path& token_cache) {
   std::optional<Forecast> most;
-  std::set<std::vector<std::string>> read, planned;
+  std::map<std::vector<std::string>, Texts> planned;
   for (const BatchTask& task : batch.tasks) {
-    std::vector<std::string> texts, values;
+    std::vector<std::string> values;
     for (std::size_t i = 0; i < task.values.size(); ++i) {
       const std::string& key = batch.sweep.keys()[i].key;
-      if (key == "scales.policy") continue;
-      texts.push_back(task.values[i]);
-      if (key != "calibration.seed") values.push_back(task.values[i]);
+      if (key != "calibration.seed" && key != "scales.policy") values.push_back(task.values[i]);
     }
-    if (!read.insert(texts).second) continue;
+    const auto [found, is_new] = planned.try_emplace(values);
+    Texts& texts = found->second;
     Job job = task.job;
     job.runtime.token_cache = token_cache;
     const Device device = batch_device(job, site, memory, shape);
-    const Inputs inputs = read_inputs(job, control);  // another draw may overlap
-    if (!planned.insert(values).second) continue;
+    if (is_new) {
+      texts.config = read_model_config(job.model.path);
+      texts.streams = read_streams(job, texts.config);
+    }
+    const Inputs inputs = draw_inputs(job, texts.config, texts.streams);
+    if (!is_new) continue;
     open_checkpoint(job, inputs.config);
     const Forecast one = make_forecast(job, inputs, shape, site, device);
     if (!most) most = one;
@@ -226,8 +235,7 @@ void submit_alone(const Submission& submission, const Control& control) {
   if (!options.dry_run) files.emplace(batch.run_folder);
   // What is tokenized to plan an array need not be tokenized by its tasks.
   const fs::path cache = files && batch.is_array() ? token_cache_of(batch.run_folder) : fs::path();
-  const Forecast forecast =
-      forecast_of(batch, shape, site, node_memory(site, nodes), cache, control);
+  const Forecast forecast = forecast_of(batch, shape, site, node_memory(site, nodes), cache);
   const BatchRequest request = request_for(batch, options, site, forecast);
   check_cluster(nodes, site, shape, gpus, request.memory);
   const std::vector<std::string> program = program_of(site);
