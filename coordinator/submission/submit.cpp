@@ -6,13 +6,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "coordinator/audit/rerun.hpp"
 #include "coordinator/child_process.hpp"
-#include "coordinator/inputs.hpp"
+#include "coordinator/input_reader.hpp"
 #include "coordinator/output_checks.hpp"
 #include "coordinator/status/slurm_jobs.hpp"
 #include "coordinator/submission/batch_job.hpp"
@@ -100,11 +101,12 @@ Forecast forecast_of_rerun(const Rerun& rerun, const Shape& shape, const SiteCon
   return forecast;
 }
 
-/// The most that a task needs. Tasks that read the same are read once, tasks whose jobs differ in
-/// nothing that matters to the plan are planned once. token_cache: a folder, or empty.
+/// The most that a task needs. Tasks whose jobs differ in nothing that matters to the plan are
+/// planned once, but each draw is checked. token_cache: a folder, or empty.
 Forecast forecast_of(const BatchJob& batch, const Shape& shape, const SiteConfig& site,
-                     std::uint64_t memory, const fs::path& token_cache, const Control& control) {
+                     std::uint64_t memory, const fs::path& token_cache) {
   std::optional<Forecast> most;
+  std::map<std::string, InputReader> readers;  // by model
   std::set<std::vector<std::string>> read, planned;
   for (const BatchTask& task : batch.tasks) {
     std::vector<std::string> texts, values;
@@ -118,7 +120,9 @@ Forecast forecast_of(const BatchJob& batch, const Shape& shape, const SiteConfig
     Job job = task.job;
     job.runtime.token_cache = token_cache;
     const Device device = batch_device(job, site, memory, shape);
-    const Inputs inputs = read_inputs(job, control);  // another draw may overlap
+    const std::string& model = job.model.path;
+    const Inputs inputs =
+        readers.try_emplace(model, read_model_config(model)).first->second.read(job);
     if (!planned.insert(values).second) continue;
     open_checkpoint(job, inputs.config);
     const Forecast one = make_forecast(job, inputs, shape, site, device);
@@ -263,7 +267,7 @@ void submit_alone(const Submission& submission, const Control& control) {
   const fs::path cache = files && batch.is_array() ? token_cache_of(batch.run_folder) : fs::path();
   const std::uint64_t memory = node_memory(site, nodes);
   const Forecast forecast = rerun ? forecast_of_rerun(*rerun, shape, site, memory)
-                                  : forecast_of(batch, shape, site, memory, cache, control);
+                                  : forecast_of(batch, shape, site, memory, cache);
   const BatchRequest request = request_for(batch, options, site, forecast);
   check_cluster(nodes, site, shape, gpus, request.memory);
   const std::vector<std::string> program = program_of(site);

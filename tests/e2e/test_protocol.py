@@ -12,7 +12,7 @@ FLAG = "--allow-overlap"
 
 
 class OverlapTest(harness.RefusalTest):
-    """Evaluation text of which the second half also stands in the calibration text."""
+    """The calibration text holds some of the text that is evaluated."""
 
     def setUp(self):
         super().setUp()
@@ -22,7 +22,7 @@ class OverlapTest(harness.RefusalTest):
         self.calibration.write_text(evaluation[600:1200] + own[:4000])
 
     def keys(self, **changes):
-        """A job that draws the whole calibration text, in any order."""
+        """A job that draws much of what overlaps."""
         return {"calibration__dataset": self.calibration, "calibration__samples": 16} | changes
 
     def run_allowed(self, ranks=1, **changes):
@@ -100,6 +100,17 @@ class OverlapTest(harness.RefusalTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         script = next(self.output.rglob("batch.sh")).read_text()
         self.assertRegex(script, r"--evaluation.allow_overlap\W+yes")
+
+    def test_submit_looks_at_each_draw(self):
+        slurm = slurm_fakes.FakeSlurm(self.folder / "slurm")
+        job = self.folder / "job.ini"
+        job.write_text("")
+        submit = ["submit", job, *self.job(**self.keys(
+            calibration__samples=1, runtime__device_memory="8GiB")), "--dry-run", "--array"]
+        done = harness.run([*submit, "calibration.seed=15,17"], env=slurm.environment())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.refuse([*submit, "calibration.seed=17,18"], ["overlaps the evaluation text"],
+                    ranks=(1,), env=slurm.environment())
 
 
 if __name__ == "__main__":
