@@ -138,6 +138,7 @@ constexpr Option kOptions[] = {
      [](CommandLine& line, const std::string& value) { line.submit.template_file = value; }},
     {"submit", "site",
      [](CommandLine& line, const std::string& value) { line.submit.site_file = value; }},
+    {"study", "part", [](CommandLine& line, const std::string& value) { line.part = value; }},
     {"study", "csv", [](CommandLine& line, const std::string& value) { line.csv = value; }},
     {"collect", "csv", [](CommandLine& line, const std::string& value) { line.csv = value; }},
     {"report", "out", [](CommandLine& line, const std::string& value) { line.out = value; }},
@@ -157,8 +158,10 @@ constexpr Flag kFlags[] = {
     {"audit", "json", [](CommandLine& line) -> bool& { return line.json; }},
     {"audit", "verify", [](CommandLine& line) -> bool& { return line.verify; }},
     {"audit", "rerun", [](CommandLine& line) -> bool& { return line.rerun; }},
+    {"study", "tables", [](CommandLine& line) -> bool& { return line.tables; }},
     {"status", "json", [](CommandLine& line) -> bool& { return line.json; }},
     {"export", "force", [](CommandLine& line) -> bool& { return line.force; }},
+    {"submit", "study", [](CommandLine& line) -> bool& { return line.submit.study; }},
     {"submit", "dry-run", [](CommandLine& line) -> bool& { return line.submit.dry_run; }}};
 
 /// Options without a value that are short for "yes" of a job key.
@@ -232,7 +235,7 @@ void check_audit(const CommandLine& line) {
   throw InputError(kWhere, "'audit' runs nothing", "--rerun", "'--" + line.job.front().key + "'");
 }
 
-/// `submit` has a tolerance only for what it compares, and no array of comparisons.
+/// `submit` has a tolerance only for what it compares, and one kind of batch.
 void check_submit(const CommandLine& line) {
   if (line.command != "submit") return;
   const bool compares = !line.submit.rerun.empty();
@@ -240,8 +243,10 @@ void check_submit(const CommandLine& line) {
     throw InputError(kWhere, "a tolerance, but nothing to compare", "--rerun RESULT beside it",
                      "none");
   }
-  if (!compares || line.submit.array.empty()) return;
-  throw InputError(kWhere, "--rerun and --array", "one of them", "both");
+  const int kinds =
+      (compares ? 1 : 0) + (line.submit.study ? 1 : 0) + (line.submit.array.empty() ? 0 : 1);
+  if (kinds <= 1) return;
+  throw InputError(kWhere, "--rerun, --study and --array", "one of them", "several");
 }
 
 void store_subject(CommandLine& line, const std::string& argument) {
@@ -325,21 +330,25 @@ constexpr const char* kOverview =
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
-  fp8cal study STUDY [--csv FOLDER] [--key value ...]
+  fp8cal study STUDY [--csv FOLDER] [--tables | --part K/N] [--key value ...]
                                                a job file whose calibration.dataset, seed and samples
                                                and scales.policy may be lists: the result of every
                                                combination, as 'run' gives it, with the weights
                                                loaded once and equal work done once; tables with
                                                confidence intervals. Run again, it goes on with the
-                                               results that are missing
+                                               results that are missing. --tables: computes none.
+                                               --part: those of the K-th calibration (dataset and
+                                               seed) of N, and no tables
   fp8cal submit JOB [--nodes N] [--gpus-per-node G] [--partition P] [--account A] [--time T]
-                    [--array KEY=V,... [KEY=V,...]] [--after ID] [--site FILE] [--template FILE]
+                    [--array KEY=V,... [KEY=V,...] | --study] [--after ID] [--site FILE] [--template FILE]
                     [--rerun RESULT [--tolerance-scale X] [--tolerance-ppl X]]
                     [--dry-run] [--key value ...]
                                                check the job against model and cluster, and let Slurm
                                                run it on N x G ranks. --array: a task for each
                                                combination of values, and one table of all ('+' joins
-                                               a value that is a list). --after: when that job has
+                                               a value that is a list). --study: JOB is a study, with
+                                               a task for each dataset and seed, and its tables when
+                                               all are done. --after: when that job has
                                                succeeded. --site: the cluster's settings, else those
                                                of the file that FP8CAL_SITE names. --rerun: 'fp8cal
                                                audit RESULT --rerun JOB' instead of 'fp8cal run JOB'.

@@ -34,6 +34,8 @@ struct CommandLine {
   bool force = false;                         ///< export --force
   bool verify = false;                        ///< audit --verify
   bool rerun = false;                         ///< audit --rerun, with `job`
+  bool tables = false;                        ///< study --tables
+  std::string part;                           ///< study --part K/N; empty: all of it
   Tolerances tolerances;                      ///< audit, submit --rerun
   SubmitOptions submit;                       ///< submit
   std::string csv;   ///< --csv: a file of collect, a folder of study and report; empty: none

@@ -23,11 +23,8 @@ constexpr const char* kSiteModules[kSites] = {"self_attn.q_proj", "self_attn.o_p
 
 }  // namespace
 
-Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& backend,
-                        const Checkpoint& checkpoint) {
+Attributes describe_content(const Job& job, const Inputs& inputs) {
   Attributes all = {
-      {"numerics", fmt::format("{}-{}", backend.name(), kNumericsVersion)},
-      {"weights_format", checkpoint.format()},
       {"tokenizer_sha256", inputs.tokenizer_sha256},
       {"evaluation_tokens_sha256", tokens_sha256(inputs.evaluation)},
       {"scales.recipe", job.scales.recipes},
@@ -44,9 +41,17 @@ Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& bac
     all["scales.policy"] = job.scales.policy;
   }
   if (!inputs.overlap.empty()) all[kOverlapAttribute] = inputs.overlap;
+  all.merge(model_attributes(inputs.config));
+  return all;
+}
+
+Attributes describe_job(const Job& job, const Inputs& inputs, const Backend& backend,
+                        const Checkpoint& checkpoint) {
+  Attributes all = describe_content(job, inputs);
+  all["numerics"] = fmt::format("{}-{}", backend.name(), kNumericsVersion);
+  all["weights_format"] = checkpoint.format();
   // Absent where they are native, as in every result from before there was another way.
   if (backend.fp8_products() == Fp8Products::dequantized) all["fp8_products"] = "dequantized";
-  all.merge(model_attributes(inputs.config));
   return all;
 }
 

@@ -18,6 +18,9 @@ namespace fp8cal {
 /// Changes whenever the same job may give other bits.
 inline constexpr int kNumericsVersion = 1;
 
+/// What a job file and the texts determine of the attributes of /job.
+Attributes describe_content(const Job& job, const Inputs& inputs);
+
 /// Everything that must be equal in two equal runs, but the weights_digest, which is known only
 /// when all weights were read. The backend's name, and how it multiplies FP8, are part of the
 /// numerics.

@@ -152,4 +152,17 @@ Study read_study(const fs::path& file, const std::vector<JobOption>& options) {
   return study;
 }
 
+Study part_of(const Study& study, std::size_t calibration) {
+  Study part = {.file = study.file,
+                .results = study.results,
+                .calibrations = {study.calibrations[calibration]},
+                .cells = {}};
+  for (const StudyCell& cell : study.cells) {
+    if (cell.calibration != calibration) continue;
+    part.cells.push_back(cell);
+    part.cells.back().calibration = 0;
+  }
+  return part;
+}
+
 }  // namespace fp8cal

@@ -36,4 +36,7 @@ struct Study {
 /// 4096 cells.
 Study read_study(const std::filesystem::path& file, const std::vector<JobOption>& options);
 
+/// One calibration of a study, with its cells; the files are those of the whole.
+Study part_of(const Study& study, std::size_t calibration);
+
 }  // namespace fp8cal

@@ -12,6 +12,7 @@
 #include "coordinator/study/study_run.hpp"
 #include "coordinator/study/study_tables.hpp"
 #include "jobs/atomic_file.hpp"
+#include "jobs/error.hpp"
 #include "sharding/agreement.hpp"
 
 namespace fp8cal {
@@ -34,12 +35,26 @@ void write_study(const Study& study, const std::string& csv) {
   fmt::print("{}", study_text(study, figures, tables));
 }
 
+/// The part of the study that --part names: "2/9", counted from 0.
+Study named_part(const Study& study, const std::string& part) {
+  const std::size_t all = study.calibrations.size();
+  for (std::size_t k = 0; k < all; ++k) {
+    if (part == fmt::format("{}/{}", k, all)) return part_of(study, k);
+  }
+  throw InputError("--part", "bad value",
+                   fmt::format("a calibration of the study, 0/{} to {}/{}", all, all - 1, all),
+                   "'" + part + "'");
+}
+
 }  // namespace
 
 void study(const CommandLine& line, const Control& control, MPI_Comm world, const Guards& guards,
            std::optional<StatusKeeper>& status) {
   Study study;
-  run_agreed(control, [&] { study = read_study(line.subject, line.job); });
+  run_agreed(control, [&] {
+    study = read_study(line.subject, line.job);
+    if (!line.part.empty()) study = named_part(study, line.part);
+  });
   const Job job = representative(study);
   begin_status(job, control, status);
   run_agreed(control, [&] {
@@ -51,9 +66,16 @@ void study(const CommandLine& line, const Control& control, MPI_Comm world, cons
   // more.
   if (!guards.stop_signals) guards.stop_signals.emplace();
   JobProgress progress(job, control, status ? &*status : nullptr);
-  run_study(study, line.text, control, world, progress.listener());
+  if (line.tables) {
+    expect_results(study, control);
+  } else {
+    run_study(study, line.text, control, world, progress.listener());
+  }
   run_agreed(control, [&] {
-    if (control.rank() == 0) write_study(study, line.csv);
+    if (control.rank() != 0) return;
+    if (line.part.empty()) return write_study(study, line.csv);
+    fmt::print("part {}: {} results in {}\n", line.part, study.cells.size(),
+               study.results.string());
   });
 }
 

@@ -13,21 +13,20 @@
 #include "coordinator/collect.hpp"
 #include "coordinator/computation.hpp"
 #include "coordinator/inputs.hpp"
-#include "coordinator/model_attributes.hpp"
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
 #include "coordinator/protocol/advice.hpp"
-#include "coordinator/protocol/overlap_check.hpp"
 #include "coordinator/provenance.hpp"
 #include "coordinator/result_builder.hpp"
 #include "coordinator/resume/work_left.hpp"
 #include "coordinator/scales/scale_policy.hpp"
+#include "coordinator/study/study_results.hpp"
 #include "coordinator/study/study_statistics.hpp"
 #include "coordinator/study/study_variants.hpp"
 #include "coordinator/supervision/stop_signals.hpp"
 #include "jobs/error.hpp"
+#include "jobs/packing.hpp"
 #include "jobs/recipe.hpp"
-#include "jobs/result_reader.hpp"
 #include "jobs/result_writer.hpp"
 #include "sharding/agreement.hpp"
 #include "sharding/vital_signs.hpp"
@@ -48,31 +47,43 @@ Inputs joined(const std::vector<Inputs>& all) {
   return joined;
 }
 
-/// What a job of its own would read: the first sequences of its calibration.
-Inputs inputs_of(const StudyCell& cell, const std::vector<Inputs>& all) {
-  Inputs inputs = all[cell.calibration];
-  const std::size_t samples = cell.job.calibration.samples;
-  inputs.calibration.tokens.resize(samples * inputs.calibration.sequence_length);
-  inputs.sample_ids.resize(std::min(samples, inputs.sample_ids.size()));
-  if (!inputs.overlap.empty()) {  // all of its sequences may overlap, and the first ones not
-    inputs.overlap = overlap_mark(inputs.calibration, inputs.evaluation);
-  }
-  return inputs;
+/// [calibrations]
+std::vector<Inputs> read_study_inputs(const Study& study, const Control& control) {
+  std::vector<Job> jobs;
+  for (const StudyCalibration& one : study.calibrations) jobs.push_back(one.job);
+  return read_inputs(jobs, control);
+}
+
+/// What is there, as rank 0 sees it; what it was made by, there alone.
+StudyResults agreed_results(const Study& study, const std::vector<Inputs>& inputs,
+                            const Control& control) {
+  tell_stage("look for results");
+  StudyResults results;
+  std::string missing;
+  run_agreed(control, [&] {
+    if (control.rank() != 0) return;
+    std::filesystem::create_directories(study.results);
+    results = look_for_results(study, inputs);
+    pack(missing, results.missing);
+  });
+  missing = control.broadcast(missing);
+  Unpacker(missing).take(results.missing);
+  return results;
 }
 
 /// A study on its way. Lives as long as the preparation that it borrows.
 class StudyRun {
  public:
-  StudyRun(const Study& study, const std::string& command_line, const std::vector<Inputs>& inputs,
-           Preparation& ready, const Control& control, ProgressListener& progress);
+  /// results: what is there; inputs: [calibrations].
+  StudyRun(const Study& study, const StudyResults& results, const std::vector<Inputs>& inputs,
+           const std::string& command_line, Preparation& ready, const Control& control,
+           ProgressListener& progress);
 
   /// Throws as run_study does.
-  void find_missing();
   void compute();
 
  private:
-  bool is_there(std::size_t cell);
-  void expect_weights(const std::string& where, const std::string& digest);
+  Attributes described(std::size_t cell) const;
   void evaluate_chunk(bool is_last);
   void evaluate(std::size_t cell, const std::string& recipe);
   void finish(std::size_t cell);
@@ -80,14 +91,13 @@ class StudyRun {
   void stop_if_asked(std::size_t finished) const;
 
   const Study& study_;
+  const StudyResults& results_;
   const std::vector<Inputs>& inputs_;
   Preparation& ready_;
   const Control& control_;
   ProgressListener& progress_;
   RunFacts facts_;
-  std::vector<Attributes> described_;  // [cells], without the weights' digest
-  std::vector<std::size_t> missing_;
-  std::string weights_digest_;  // of the results that are there, and of what is loaded
+  std::string weights_digest_;  // on rank 0, when all weights are loaded
   std::optional<StudyStatistics> statistics_;
   std::optional<StudyVariants> variants_;
   std::optional<WorkLeft> left_;
@@ -96,66 +106,33 @@ class StudyRun {
   std::map<std::string, Perplexity> scores_;  // of variants, on rank 0
 };
 
-StudyRun::StudyRun(const Study& study, const std::string& command_line,
-                   const std::vector<Inputs>& inputs, Preparation& ready, const Control& control,
-                   ProgressListener& progress)
-    : study_(study), inputs_(inputs), ready_(ready), control_(control), progress_(progress) {
+StudyRun::StudyRun(const Study& study, const StudyResults& results,
+                   const std::vector<Inputs>& inputs, const std::string& command_line,
+                   Preparation& ready, const Control& control, ProgressListener& progress)
+    : study_(study),
+      results_(results),
+      inputs_(inputs),
+      ready_(ready),
+      control_(control),
+      progress_(progress) {
   facts_.command_line = command_line;
   facts_.started = utc_now();
   facts_.gemm_check = ready.gemm_check;
   facts_.places = control.gather(where_this_rank_runs(ready.backend->device()));
-  for (const StudyCell& cell : study.cells) {
-    described_.push_back(
-        describe_job(cell.job, inputs_of(cell, inputs), *ready.backend, *ready.checkpoint));
-  }
 }
 
-/// Whether the cell's result lies there. Throws InputError where it is of another job.
-bool StudyRun::is_there(std::size_t cell) {
-  const std::string& file = study_.cells[cell].job.output.result;
-  if (!std::filesystem::exists(file)) return false;
-  Attributes found = read_result(file).result.job;
-  expect_weights(file, job_attribute<std::string>(found, "weights_digest", file));
-  found.erase("weights_digest");
-  if (found == described_[cell]) return true;
-  for (const auto& [key, value] : described_[cell]) {
-    const auto there = found.find(key);
-    if (there != found.end() && there->second == value) continue;
-    throw InputError(file, "result of another job: " + key, "the study's value; or remove the file",
-                     "another");
-  }
-  throw InputError(file, "result of another job", "the study's keys; or remove the file", "more");
-}
-
-/// All results of a study are of the same weights.
-void StudyRun::expect_weights(const std::string& where, const std::string& digest) {
-  if (weights_digest_.empty()) weights_digest_ = digest;
-  if (weights_digest_ == digest) return;
-  throw InputError(where, "weights digest: results of other weights lie in the study's folder",
-                   weights_digest_, digest);
-}
-
-void StudyRun::find_missing() {
-  tell_stage("look for results");
-  std::string missing;
-  run_agreed(control_, [&] {
-    if (control_.rank() != 0) return;
-    std::filesystem::create_directories(study_.results);
-    for (std::size_t cell = 0; cell < study_.cells.size(); ++cell) {
-      tell_progress();
-      missing += is_there(cell) ? '0' : '1';
-    }
-  });
-  missing = control_.broadcast(missing);
-  for (std::size_t cell = 0; cell < missing.size(); ++cell) {
-    if (missing[cell] == '1') missing_.push_back(cell);
-  }
+/// The cell's /job, when all weights are loaded.
+Attributes StudyRun::described(std::size_t cell) const {
+  const StudyCell& one = study_.cells[cell];
+  Attributes all =
+      describe_job(one.job, inputs_of(one, inputs_), *ready_.backend, *ready_.checkpoint);
+  all["weights_digest"] = weights_digest_;
+  return all;
 }
 
 void StudyRun::compute() {
-  if (missing_.empty()) return;
-  statistics_.emplace(study_, missing_, ready_);
-  variants_.emplace(study_, missing_);
+  statistics_.emplace(study_, results_.missing, ready_);
+  variants_.emplace(study_, results_.missing);
   left_.emplace(SavedProgress{}, std::vector<std::string>{kBf16}, ready_);
   run_agreed(control_, [&] { worker_.emplace(ready_.context(*ready_.backend, progress_)); });
   for (std::size_t chunk = 0; chunk < worker_->chunks(); ++chunk) {
@@ -169,13 +146,15 @@ void StudyRun::compute() {
     }
     if (control_.rank() == 0 && chunk == 0) {
       spdlog::info("{} of {} results to compute, by {} calibrations and {} evaluations",
-                   missing_.size(), study_.cells.size(), study_.calibrations.size(),
+                   results_.missing.size(), study_.cells.size(), statistics_->calibrations(),
                    variants_->count() + 1);
     }
     if (is_last) {
-      const std::string digest = collect_weights_digest(*worker_, control_);
+      weights_digest_ = collect_weights_digest(*worker_, control_);
       run_agreed(control_, [&] {
-        if (control_.rank() == 0) expect_weights(study_.cells.front().job.model.path, digest);
+        if (control_.rank() != 0) return;
+        expect_made_alike(results_.made_by, made_by(described(results_.missing.front())),
+                          study_.results.string());
       });
     }
     evaluate_chunk(is_last);
@@ -188,7 +167,7 @@ void StudyRun::evaluate_chunk(bool is_last) {
       passes_over(left_->windows(), ready_.plan, ready_.rank_plan().share).front());
   if (is_last) take_scores(kBf16);
   std::size_t finished = 0;
-  for (const std::size_t cell : missing_) {
+  for (const std::size_t cell : results_.missing) {
     for (const std::string& recipe : study_.cells[cell].job.scales.recipes) evaluate(cell, recipe);
     if (is_last) {
       finish(cell);
@@ -244,8 +223,7 @@ void StudyRun::finish(std::size_t cell) {
       result.perplexity[recipe] = scores_.at(variants_->of(cell, recipe));
     }
     add_differences(one.job, result);
-    result.job = described_[cell];
-    result.job["weights_digest"] = weights_digest_;
+    result.job = described(cell);
     facts_.warnings = protocol_warnings(one.job);
     result.provenance = make_provenance(one.job, ready_.plan, facts_);
     write_result(result, one.job.output.result);
@@ -258,7 +236,7 @@ void StudyRun::stop_if_asked(std::size_t finished) const {
   throw AgreedError(
       ExitCode::progress_saved,
       fmt::format("stopped by SIG{}, run the same study again to go on: {} of {} results in {}",
-                  ::sigabbrev_np(signal), study_.cells.size() - missing_.size() + finished,
+                  ::sigabbrev_np(signal), study_.cells.size() - results_.missing.size() + finished,
                   study_.cells.size(), study_.results.string()));
 }
 
@@ -266,13 +244,21 @@ void StudyRun::stop_if_asked(std::size_t finished) const {
 
 void run_study(const Study& study, const std::string& command_line, const Control& control,
                MPI_Comm world, ProgressListener& progress) {
-  std::vector<Job> jobs;
-  for (const StudyCalibration& one : study.calibrations) jobs.push_back(one.job);
-  const std::vector<Inputs> inputs = read_inputs(jobs, control);
-  Preparation ready(jobs.front(), joined(inputs), control, world);
-  StudyRun run(study, command_line, inputs, ready, control, progress);
-  run.find_missing();
-  run.compute();
+  const std::vector<Inputs> inputs = read_study_inputs(study, control);
+  const StudyResults results = agreed_results(study, inputs, control);
+  if (results.missing.empty()) return;
+  Preparation ready(study.calibrations.front().job, joined(inputs), control, world);
+  StudyRun(study, results, inputs, command_line, ready, control, progress).compute();
+}
+
+void expect_results(const Study& study, const Control& control) {
+  const std::vector<Inputs> inputs = read_study_inputs(study, control);
+  const std::vector<std::size_t> missing = agreed_results(study, inputs, control).missing;
+  if (missing.empty()) return;
+  throw AgreedError(
+      ExitCode::failed,
+      fmt::format("{}: {} of {} results are missing, first {}", study.file.string(), missing.size(),
+                  study.cells.size(), study.cells[missing.front()].job.output.result));
 }
 
 }  // namespace fp8cal

@@ -18,4 +18,8 @@ namespace fp8cal {
 void run_study(const Study& study, const std::string& command_line, const Control& control,
                MPI_Comm world, ProgressListener& progress);
 
+/// Throws AgreedError, with exit code 1 where a result is missing, else as run_study does. Needs no
+/// device. Collective.
+void expect_results(const Study& study, const Control& control);
+
 }  // namespace fp8cal

@@ -1,6 +1,7 @@
 #include "coordinator/study/study_statistics.hpp"
 
 #include <iterator>
+#include <set>
 
 #include "sharding/agreement.hpp"
 
@@ -32,6 +33,12 @@ StudyStatistics::StudyStatistics(const Study& study, const std::vector<std::size
     const StudyCell& one = study.cells[cell];
     layers_[{one.calibration, one.job.calibration.samples}];
   }
+}
+
+std::size_t StudyStatistics::calibrations() const {
+  std::set<std::size_t> all;
+  for (const auto& [key, layers] : layers_) all.insert(key.first);
+  return all.size();
 }
 
 /// position: where the first of them lies among the hidden states of this rank's share.

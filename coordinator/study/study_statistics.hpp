@@ -23,6 +23,9 @@ class StudyStatistics {
   /// The sequences of a calibration among those of all.
   Range sequences(std::size_t calibration) const { return sequences_[calibration]; }
 
+  /// How many calibrations run.
+  std::size_t calibrations() const;
+
   /// Calibrates through the layers that are loaded. Throws AgreedError where an activation is
   /// infinite or NaN. Collective.
   void add_chunk(ShardWorker& worker, const Control& control);

@@ -97,6 +97,8 @@ BatchJob make_batch_job(const fs::path& job_file, const std::vector<JobOption>& 
                     .run_folder = {},
                     .rerun = {},
                     .command = {"run", full_path(job_file).string()},
+                    .collect = {},
+                    .writes = {},
                     .sweep = sweep,
                     .options = options,
                     .tasks = {}};
@@ -115,6 +117,46 @@ BatchJob make_batch_job(const fs::path& job_file, const std::vector<JobOption>& 
     batch.tasks.push_back(std::move(task));
   }
   drop_replaced_options(batch);
+  batch.collect = {"collect", (batch.run_folder / "sweep.json").string(), "--csv",
+                   (batch.run_folder / "collected.csv").string()};
+  return batch;
+}
+
+BatchJob make_study_batch(const fs::path& job_file, const std::vector<JobOption>& options,
+                          const Study& study) {
+  std::vector<std::string> datasets, seeds;
+  for (const StudyCalibration& one : study.calibrations) {
+    const std::string seed = fmt::to_string(one.job.calibration.seed);
+    if (std::ranges::find(datasets, one.dataset) == datasets.end()) datasets.push_back(one.dataset);
+    if (std::ranges::find(seeds, seed) == seeds.end()) seeds.push_back(seed);
+  }
+  BatchJob batch = {
+      .job_file = full_path(job_file),
+      .run_folder = run_folder_of(study.file),
+      .rerun = {},
+      .command = {"study", full_path(job_file).string()},
+      .collect = {},
+      .writes = study.results,
+      .sweep = Sweep({{"calibration.dataset", datasets}, {"calibration.seed", seeds}}),
+      .options = options,
+      .tasks = {}};
+  for (std::size_t k = 0; k < study.calibrations.size(); ++k) {
+    BatchTask task;
+    task.values = batch.sweep.values(k);
+    task.job = study.calibrations[k].job;
+    task.result = study.file;
+    task.status = numbered(batch.run_folder / "status.json", k);
+    task.options = {{"part", fmt::format("{}/{}", k, study.calibrations.size())},
+                    {"runtime.status", task.status.string()}};
+    batch.tasks.push_back(std::move(task));
+  }
+  drop_replaced_options(batch);
+  batch.collect = batch.command;
+  batch.collect.insert(batch.collect.end(),
+                       {"--tables", "--csv", (batch.run_folder / "collected").string()});
+  for (const JobOption& option : batch.options) {
+    batch.collect.insert(batch.collect.end(), {"--" + option.key, option.value});
+  }
   return batch;
 }
 
@@ -124,6 +166,8 @@ BatchJob make_rerun_batch(const fs::path& job_file, const std::vector<JobOption>
                     .run_folder = run_folder_of(rerun.string() + ".rerun"),
                     .rerun = full_path(rerun),
                     .command = {},
+                    .collect = {},
+                    .writes = {},
                     .sweep = {},
                     .options = options,
                     .tasks = {}};

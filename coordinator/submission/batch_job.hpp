@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "coordinator/audit/tolerances.hpp"
+#include "coordinator/study/study.hpp"
 #include "coordinator/submission/sweep.hpp"
 #include "jobs/job.hpp"
 
@@ -27,6 +28,8 @@ struct BatchJob {
   std::filesystem::path run_folder;  ///< absolute
   std::filesystem::path rerun;       ///< result that is run again, absolute; empty: none
   std::vector<std::string> command;  ///< what fp8cal is told before any job key
+  std::vector<std::string> collect;  ///< of an array: what puts its results into one table
+  std::filesystem::path writes;      ///< of a study: what all tasks write; else each its own
   Sweep sweep;
   std::vector<JobOption> options;  ///< of all tasks
   std::vector<BatchTask> tasks;
@@ -44,6 +47,11 @@ BatchJob make_batch_job(const std::filesystem::path& job_file,
 BatchJob make_rerun_batch(const std::filesystem::path& job_file,
                           const std::vector<JobOption>& options, const std::filesystem::path& rerun,
                           const Tolerances& tolerances, const Job& job);
+
+/// A study as such a batch: a task for each of its calibrations, which writes the results of its
+/// cells, and the study's tables as what collects.
+BatchJob make_study_batch(const std::filesystem::path& job_file,
+                          const std::vector<JobOption>& options, const Study& study);
 
 /// What sweep.json holds: {"format": "fp8cal-sweep", "version": 1, "job": path, "keys": [...],
 /// "tasks": [{"task": 0, "values": [...], "result": path, "status": path}, ...]}. A path that is no

@@ -126,15 +126,13 @@ std::string run_script(const BatchJob& batch, const BatchRequest& request, const
 
 std::string collect_script(const BatchJob& batch, const BatchRequest& request,
                            const SiteConfig& site, const std::vector<std::string>& program) {
-  const std::vector<std::string> arguments = {"collect",
-                                              (batch.run_folder / "sweep.json").string()};
   return render_template(
       "collect.sbatch", collect_template(),
       {.directives = common_directives(batch, request, job_name(batch) + "-collect",
                                        request.collect_memory, "%j") +
                      sbatch_line("nodes", "1") + sbatch_line("ntasks", "1"),
        .setup = setup_of(site),
-       .settings = bash_array("fp8cal", program) + "\n" + bash_array("arguments", arguments) +
+       .settings = bash_array("fp8cal", program) + "\n" + bash_array("arguments", batch.collect) +
                    "\nrun_folder=" + bash_word(batch.run_folder.string()) + "\n"});
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "coordinator/computation.hpp"
 #include "coordinator/throughput.hpp"
 #include "jobs/error.hpp"
 #include "worker/layer_statistics.hpp"
@@ -135,15 +134,14 @@ Device batch_device(const Job& job, const SiteConfig& site, std::uint64_t node_m
   return device;
 }
 
-Forecast make_forecast(const Job& job, const Inputs& inputs, const Shape& shape,
-                       const SiteConfig& site, const Device& device) {
+Forecast make_forecast(const Job& job, const Inputs& inputs, std::size_t variants,
+                       const Shape& shape, const SiteConfig& site, const Device& device) {
   const ModelConfig& config = inputs.config;
   Forecast forecast;
   forecast.plan =
       make_plan(config, inputs.workload(job), job.partition.mode, shape.ranks(), device);
   forecast.budget = device.budget;
   const Plan& plan = forecast.plan;
-  const std::uint64_t variants = evaluated_variants(job, config).size();
   const HostSizes sizes = sizes_of(config, plan.work, variants);
   forecast.host_memory = host_memory(job, sizes, plan, shape, device.is_gpu);
   forecast.result_bytes = sizes.tokens + sizes.statistics + sizes.scores;

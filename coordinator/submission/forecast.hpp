@@ -38,8 +38,8 @@ inline constexpr double kFileRate = 1e9;
 Device batch_device(const Job& job, const SiteConfig& site, std::uint64_t node_memory,
                     const Shape& shape);
 
-/// Throws InputError as make_plan does.
-Forecast make_forecast(const Job& job, const Inputs& inputs, const Shape& shape,
-                       const SiteConfig& site, const Device& device);
+/// variants: how many are evaluated, BF16 included. Throws InputError as make_plan does.
+Forecast make_forecast(const Job& job, const Inputs& inputs, std::size_t variants,
+                       const Shape& shape, const SiteConfig& site, const Device& device);
 
 }  // namespace fp8cal

@@ -60,6 +60,11 @@ std::string writes_text(const BatchJob& batch, const Forecast& forecast) {
         batch.rerun.string(), range_of_tasks(batch, &BatchTask::progress),
         format_byte_size(forecast.progress_bytes));
   }
+  if (!batch.writes.empty()) {
+    return fmt::format("writes      {} (results of about {} each)\n            {}\n",
+                       batch.writes.string(), format_byte_size(forecast.result_bytes),
+                       batch.tasks.front().result.string());
+  }
   std::string text =
       fmt::format("writes      {} (about {}{})\n", range_of_tasks(batch, &BatchTask::result),
                   format_byte_size(forecast.result_bytes), each);
@@ -102,7 +107,9 @@ std::string describe_submitted(const BatchJob& batch, const Shape& shape, const 
   if (!batch.rerun.empty()) {
     return text + "verdict in that output, and in Slurm's exit code: 0 equal, 4 a difference\n";
   }
-  text += fmt::format("result  {}\n", range_of_tasks(batch, &BatchTask::result));
+  text += batch.writes.empty()
+              ? fmt::format("result  {}\n", range_of_tasks(batch, &BatchTask::result))
+              : fmt::format("study   {}\n", batch.tasks.front().result.string());
   if (!collecting) return text;
   return text + fmt::format("collect job {}, when all tasks have ended\ntable   {}\n", *collecting,
                             (batch.run_folder / "collected.txt").string());

@@ -13,9 +13,11 @@
 
 #include "coordinator/audit/rerun.hpp"
 #include "coordinator/child_process.hpp"
+#include "coordinator/computation.hpp"
 #include "coordinator/input_reader.hpp"
 #include "coordinator/output_checks.hpp"
 #include "coordinator/status/slurm_jobs.hpp"
+#include "coordinator/study/study.hpp"
 #include "coordinator/submission/batch_job.hpp"
 #include "coordinator/submission/batch_script.hpp"
 #include "coordinator/submission/cluster.hpp"
@@ -93,8 +95,9 @@ void check_outputs(const Job& job) {
 Forecast forecast_of_rerun(const Rerun& rerun, const Shape& shape, const SiteConfig& site,
                            std::uint64_t memory) {
   open_checkpoint(rerun.job, rerun.inputs.config);
-  Forecast forecast = make_forecast(rerun.job, rerun.inputs, shape, site,
-                                    batch_device(rerun.job, site, memory, shape));
+  Forecast forecast = make_forecast(rerun.job, rerun.inputs,
+                                    evaluated_variants(rerun.job, rerun.inputs.config).size(),
+                                    shape, site, batch_device(rerun.job, site, memory, shape));
   constexpr std::uint64_t kFileAndParts = 2;
   const auto ranks = static_cast<std::uint64_t>(shape.ranks_per_node);
   forecast.host_memory += ranks * kFileAndParts * std::exchange(forecast.result_bytes, 0);
@@ -102,9 +105,10 @@ Forecast forecast_of_rerun(const Rerun& rerun, const Shape& shape, const SiteCon
 }
 
 /// The most that a task needs. Tasks whose jobs differ in nothing that matters to the plan are
-/// planned once, but each draw is checked. token_cache: a folder, or empty.
-Forecast forecast_of(const BatchJob& batch, const Shape& shape, const SiteConfig& site,
-                     std::uint64_t memory, const fs::path& token_cache) {
+/// planned once, but each draw is checked. evaluations: of each recipe, by a task. token_cache: a
+/// folder, or empty.
+Forecast forecast_of(const BatchJob& batch, std::size_t evaluations, const Shape& shape,
+                     const SiteConfig& site, std::uint64_t memory, const fs::path& token_cache) {
   std::optional<Forecast> most;
   std::map<std::string, InputReader> readers;  // by model
   std::set<std::vector<std::string>> read, planned;
@@ -125,7 +129,9 @@ Forecast forecast_of(const BatchJob& batch, const Shape& shape, const SiteConfig
         readers.try_emplace(model, read_model_config(model)).first->second.read(job);
     if (!planned.insert(values).second) continue;
     open_checkpoint(job, inputs.config);
-    const Forecast one = make_forecast(job, inputs, shape, site, device);
+    const Forecast one = make_forecast(
+        job, inputs, evaluations * (evaluated_variants(job, inputs.config).size() - 1) + 1, shape,
+        site, device);
     if (!most) most = one;
     if (one.plan.memory.total() > most->plan.memory.total()) {
       most->plan = one.plan;
@@ -236,12 +242,14 @@ std::optional<Rerun> read_rerun(const Submission& submission) {
                   rerun_options(submission.job_file, submission.job_options));
 }
 
-BatchJob batch_of(const Submission& submission, const std::optional<Rerun>& rerun) {
+BatchJob batch_of(const Submission& submission, const std::optional<Rerun>& rerun,
+                  const std::optional<Study>& study) {
   const SubmitOptions& options = submission.options;
   if (rerun) {
     return make_rerun_batch(submission.job_file, submission.job_options, options.rerun,
                             submission.tolerances, rerun->job);
   }
+  if (study) return make_study_batch(submission.job_file, submission.job_options, *study);
   return make_batch_job(submission.job_file, submission.job_options,
                         {options.array, submission.job_options});
 }
@@ -251,13 +259,18 @@ void submit_alone(const Submission& submission, const Control& control) {
   const SiteConfig site = check_options(submission, control);
   const Shape shape = {options.nodes, options.gpus_per_node};
   const std::optional<Rerun> rerun = read_rerun(submission);
-  const BatchJob batch = batch_of(submission, rerun);
+  std::optional<Study> study;
+  if (options.study) study = read_study(submission.job_file, submission.job_options);
+  const BatchJob batch = batch_of(submission, rerun, study);
+  const std::size_t evaluations = study ? study->cells.size() / study->calibrations.size() : 1;
   const SlurmCommands slurm(job_environment(submission.environment));
   const std::vector<NodeGroup> nodes = nodes_for(options, site, slurm);
   const bool gpus = batch.tasks.front().job.runtime.backend != "cpu";
   check_cluster(nodes, site, shape, gpus, site.memory.value_or(0));
   if (!options.dry_run) refuse_second(batch, slurm);
-  if (!rerun) {
+  if (study) {
+    check_writable(study->file);
+  } else if (!rerun) {
     for (const BatchTask& task : batch.tasks) check_outputs(task.job);
   }
 
@@ -267,7 +280,7 @@ void submit_alone(const Submission& submission, const Control& control) {
   const fs::path cache = files && batch.is_array() ? token_cache_of(batch.run_folder) : fs::path();
   const std::uint64_t memory = node_memory(site, nodes);
   const Forecast forecast = rerun ? forecast_of_rerun(*rerun, shape, site, memory)
-                                  : forecast_of(batch, shape, site, memory, cache);
+                                  : forecast_of(batch, evaluations, shape, site, memory, cache);
   const BatchRequest request = request_for(batch, options, site, forecast);
   check_cluster(nodes, site, shape, gpus, request.memory);
   const std::vector<std::string> program = program_of(site);

@@ -14,6 +14,7 @@ struct SubmitOptions {
   std::string time;                ///< as Slurm writes it: "90", "1:30:00", "2-12"
   std::string after;               ///< a job that must have succeeded
   std::vector<std::string> array;  ///< "calibration.seed=1,2,3", one a key
+  bool study = false;              ///< the job file is a study
   std::string rerun;               ///< a result to run again, and compare with; empty: none
   std::string template_file;       ///< empty: the one that is built in
   std::string site_file;           ///< empty: the one that FP8CAL_SITE names, else none

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "jobs/job.hpp"
@@ -19,6 +20,9 @@ class Sweep {
  public:
   /// No keys: one task, the job as it is.
   Sweep() = default;
+
+  /// Keys and their values as they are.
+  explicit Sweep(std::vector<SweepKey> keys) : keys_(std::move(keys)) {}
 
   /// words: "key=value,value", as --array has them; a value that is a list itself is joined by '+'.
   /// given: options of all tasks. Throws InputError for a key that is none (naming the nearest),

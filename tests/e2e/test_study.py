@@ -137,12 +137,17 @@ class StudyTest(harness.TempFolderTest):
         times = {file: file.stat().st_mtime_ns for file in files}
         gone = self.folder / cells[7]["file"]
         gone.unlink()
+        done = self.run_study("--tables", code=1)
+        self.assertIn(f"1 of 45 results are missing, first {gone}", done.stderr)
+        done = self.run_study("--part", "0/9", ranks=2, partition__mode="tensor")
+        self.assertIn("part 0/9: 5 results in ", done.stdout)
+        self.assertFalse(gone.exists())  # it is of another part
         self.run_study(ranks=2, partition__mode="tensor")
         self.assertEqual(self.results(), cells)
         for file in files:
             self.assertEqual(file == gone, file.stat().st_mtime_ns != times[file])
         done = self.run_study("--evaluation.windows", 2, code=2)
-        self.assertRegex(done.stderr, r"result of another job: evaluation\.")
+        self.assertRegex(done.stderr, r"result of another job .*evaluation\.windows: expected 2, found 3")
         content = gone.read_bytes()
         gone.write_bytes(content[: len(content) // 2])
         self.assertIn(gone.name, self.run_study(code=2).stderr)
@@ -209,8 +214,11 @@ class StudyTest(harness.TempFolderTest):
                 ("too many combinations",
                  {"calibration__seed": ",".join(map(str, range(1000)))}),
                 ("plain.txt", {"calibration__samples": "100000"}),
+                ("0/9 to 8/9", {"--part": "9/9"}),
                 ("cannot write", {"output__result": self.folder / "no" / "study.json"})):
-            done = self.run_study(code=2, **changes)
+            options = [word for key in list(changes) if key.startswith("--")
+                       for word in (key, changes.pop(key))]
+            done = self.run_study(*options, code=2, **changes)
             self.assertEqual(done.stderr.count("fp8cal: "), 1, done.stderr)
             self.assertIn(text, done.stderr)
             self.assertFalse(self.study.exists())

@@ -222,11 +222,40 @@ class HandedOver(SubmitTest):
         self.assertEqual([said[key] for key in ("nodes", "ntasks", "output", "job-name")],
                          ["1", "1", f"{run_folder}/slurm-%j.out", "my_job-collect"])
         self.assertEqual(settings(collect["script"])["arguments"],
-                         ["collect", f"{run_folder}/sweep.json"])
+                         ["collect", f"{run_folder}/sweep.json", "--csv",
+                          f"{run_folder}/collected.csv"])
         for text in ("submitted job 123 (4 tasks of 1 node x 1 rank)", "collect job 124",
                      f"table   {run_folder}/collected.txt",
                      f"result  {self.output}/result-0.h5 to {self.output}/result-3.h5"):
             self.assertIn(text, done.stdout)
+
+    def test_study_has_a_task_for_each_dataset_and_seed(self):
+        (self.folder / "other.txt").write_text((harness.DEMO / "calibration.txt").read_text()[9:])
+        study = self.output / "study.json"
+        self.write_job(self.job, calibration__samples="4, 8", calibration__seed="1, 2, 3",
+                       calibration__dataset=f"{harness.DEMO / 'calibration.txt'}, other.txt")
+        done = self.submit("--study", "--scales.policy", "amax,mse", result=study)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        run_folder = pathlib.Path(f"{study}.slurm")
+        run, collect = self.slurm.calls("sbatch")
+        self.assertEqual(directives(run["script"])["array"], "0-5")
+        for task in (0, 5):
+            arguments = settings(run["script"], task)["arguments"]
+            self.assertEqual(arguments[:2], ["study", str(self.job)])
+            self.assertEqual(options_in(arguments), {
+                "--scales.policy": "amax,mse", "--output.result": str(study),
+                "--part": f"{task}/6", "--runtime.token_cache": f"{run_folder}/tokens",
+                "--runtime.status": f"{run_folder}/status-{task}.json"})
+        self.assertEqual(settings(collect["script"])["arguments"], [
+            "study", str(self.job), "--tables", "--csv", f"{run_folder}/collected",
+            "--output.result", str(study), "--scales.policy", "amax,mse"])
+        sweep = json.loads((run_folder / "sweep.json").read_text())
+        self.assertEqual(sweep["tasks"][4]["values"], ["other", "2"])
+        for text in ("array       6 tasks: calibration.dataset (2 values) x calibration.seed (3 ",
+                     f"writes      {study}.results (results of about", f"study   {study}\n"):
+            self.assertIn(text, done.stdout)
+        self.refuse("--rerun, --study and --array", "--study", "--array", "calibration.seed=1,2",
+                    result=self.output / "other.json")
 
     def test_tasks_share_no_progress_of_the_jobs_own(self):
         script = self.dry_run("--array", "calibration.seed=1,2", "--runtime.checkpoint",

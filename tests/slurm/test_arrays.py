@@ -1,10 +1,12 @@
 """Sweeps as array jobs, on a Slurm cluster on this machine."""
 
 import csv
+import json
 import re
 import unittest
 
 import cluster
+import harness
 
 setUpModule = cluster.start
 
@@ -42,6 +44,24 @@ class ArrayTest(cluster.SlurmTest):
         self.assertEqual(len(list((self.run_folder / "tokens").iterdir())), 2)
         self.assertIn("calibration.seed", (self.run_folder / "collected.txt").read_text())
         self.assertEqual(self.status(job).count("done"), 4, self.status(job))
+
+    def test_a_study(self):
+        study = self.folder / "study.json"
+        words = (self.job_file(calibration__samples="2, 4", calibration__seed="1, 2"),
+                 "--scales.policy", "amax,mse", "--output.result")
+        said = self.submit(*words, study, "--study", "--gpus-per-node", 2).stdout
+        self.finish(int(re.search(r"^collect job (\d+)", said, re.MULTILINE)[1]))
+        told = json.loads(study.read_text())
+        self.assertEqual([one["seed"] for one in told["results"]], [1] * 4 + [2] * 4)
+        done = harness.run(["study", *words, self.folder / "alone.json"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        alone = json.loads((self.folder / "alone.json").read_text())
+        self.assertEqual([one["content_digest"] for one in told["results"]],
+                         [one["content_digest"] for one in alone["results"]])
+        self.assertEqual(told["tables"], alone["tables"])
+        run_folder = self.folder / "study.json.slurm"
+        self.assertIn("by number of calibration sequences", (run_folder / "collected.txt").read_text())
+        self.assertTrue((run_folder / "collected" / "samples.csv").exists())
 
     def test_a_task_that_fails(self):
         job, collecting = self.submit_sweep(lambda: (self.folder / "result-2.h5").mkdir())

@@ -190,7 +190,7 @@ TEST(CommandLine, SubmitsARerun) {
   EXPECT_THAT(error_text([] {
                 parse_command_line({"submit", "j", "--rerun", "r.h5", "--array", "a=1"});
               }),
-              HasSubstr("--rerun and --array"));
+              HasSubstr("--rerun, --study and --array"));
 }
 
 TEST(CommandLine, StatusAndCollect) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "coordinator/computation.hpp"
 #include "tests/unit/error_text.hpp"
 #include "tests/unit/nano_config.hpp"
 
@@ -31,7 +32,9 @@ Inputs small_inputs() {
 
 Forecast forecast(const Job& job, const Shape& shape, const Device& device,
                   const SiteConfig& site = {}) {
-  return make_forecast(job, small_inputs(), shape, site, device);
+  const Inputs inputs = small_inputs();
+  return make_forecast(job, inputs, evaluated_variants(job, inputs.config).size(), shape, site,
+                       device);
 }
 
 TEST(BatchDevice, IsWhatTheJobOrTheSiteOrTheNodeHas) {
