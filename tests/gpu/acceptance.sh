@@ -16,6 +16,7 @@
 #         compare    what comparing with BF16 adds to the evaluation of the 8B shape
 #         resume     of the 8B shape: what saving progress costs; stopped, and gone on from there
 #         host       of the 8B shape: host memory that a job takes, against what 'submit' asks for
+#         study      of the 8B shape: a study of 8 results against jobs of their own
 #         tolerances small-llama by cpu and by cuda: an audit with and without tolerances
 #         8b         the same for a synthetic model of the 8B shape, 16 sequences
 #         yardstick  the 8B shape through Hugging Face transformers
@@ -312,6 +313,30 @@ host() {
         --output.result "$scratch/result.h5" "${more[@]}" 2>&1 >/dev/null | grep "host memory"
       watch_host job "$ranks" "$scratch/8b" "$scratch/calibration.u32" \
         "$scratch/evaluation.u32" "${more[@]}"
+    done
+  done
+}
+
+# What a study saves, and that its results are those of jobs of their own.
+study() {
+  make_8b
+  rm -rf "$scratch/study.json" "$scratch/study.json.results"
+  printf '[model]\npath = %s\n[calibration]\ndataset = %s\nseed = 1, 2\nsamples = 32, 128\n' \
+    "$scratch/8b" "$scratch/calibration.u32" >"$scratch/study.ini"
+  printf '[scales]\npolicy = amax, percentile:99.99\n[evaluation]\ndataset = %s\nwindows = 48\n' \
+    "$scratch/evaluation.u32" >>"$scratch/study.ini"
+  printf '[runtime]\nbackend = cuda\nprogress = none\n[output]\nresult = %s\n' \
+    "$scratch/study.json" >>"$scratch/study.ini"
+  time "${mpi[@]}" -n "$gpus" "$programs/fp8cal" study "$scratch/study.ini" --csv "$out/study"
+  echo "== study: exit $?"
+  for seed in 1 2; do
+    for policy in amax percentile:99.99; do
+      job 1 "$scratch/8b" "$scratch/calibration.u32" "$scratch/evaluation.u32" \
+        --calibration.samples 128 --calibration.seed $seed --scales.policy $policy \
+        --evaluation.windows 48
+      "$programs/fp8cal" audit "$scratch/result.h5" \
+        "$scratch/study.json.results/calibration-seed$seed-n128-${policy/:/-}.h5"
+      echo "== audit of the study's and the job's: exit $?"
     done
   done
 }
