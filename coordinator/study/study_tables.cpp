@@ -13,25 +13,37 @@ namespace {
 
 using Group = std::vector<const StudyFigure*>;
 
-/// Results with the same keys, in the order in which the keys come first.
+/// Results with the same keys, the first of which is the recipe: recipe by recipe, else in the
+/// order in which the keys come first.
 struct Groups {
   std::vector<std::vector<std::string>> keys;
   std::vector<Group> groups;
 };
 
+/// In the order in which they come first.
+std::vector<std::string> recipes_of(const StudyFigures& figures) {
+  std::vector<std::string> recipes;
+  for (const StudyFigure& one : figures.all) {
+    if (std::ranges::find(recipes, one.recipe) == recipes.end()) recipes.push_back(one.recipe);
+  }
+  return recipes;
+}
+
 Groups group_by(const StudyFigures& figures, const std::function<bool(const StudyFigure&)>& belongs,
                 const std::function<std::vector<std::string>(const StudyFigure&)>& keys_of) {
   Groups all;
-  for (const StudyFigure& one : figures.all) {
-    if (!belongs(one)) continue;
-    const std::vector<std::string> keys = keys_of(one);
-    const auto found = std::ranges::find(all.keys, keys);
-    const auto at = static_cast<std::size_t>(found - all.keys.begin());
-    if (found == all.keys.end()) {
-      all.keys.push_back(keys);
-      all.groups.emplace_back();
+  for (const std::string& recipe : recipes_of(figures)) {
+    for (const StudyFigure& one : figures.all) {
+      if (one.recipe != recipe || !belongs(one)) continue;
+      const std::vector<std::string> keys = keys_of(one);
+      const auto found = std::ranges::find(all.keys, keys);
+      const auto at = static_cast<std::size_t>(found - all.keys.begin());
+      if (found == all.keys.end()) {
+        all.keys.push_back(keys);
+        all.groups.emplace_back();
+      }
+      all.groups[at].push_back(&one);
     }
-    all.groups[at].push_back(&one);
   }
   return all;
 }
@@ -107,14 +119,11 @@ StudyTable samples_table(const StudyFigures& figures, const std::string& policy,
                       .rows = {},
                       .notes = {}};
   std::map<std::string, std::vector<std::size_t>> of_recipe;  // recipe -> its groups
-  std::vector<std::string> recipes;
   for (std::size_t i = 0; i < groups.keys.size(); ++i) {
-    std::vector<std::size_t>& own = of_recipe[groups.keys[i][0]];
-    if (own.empty()) recipes.push_back(groups.keys[i][0]);
-    own.push_back(i);
+    of_recipe[groups.keys[i][0]].push_back(i);
   }
-  for (const std::string& recipe : recipes) {
-    std::vector<std::size_t> own = of_recipe[recipe];
+  for (const std::string& recipe : recipes_of(figures)) {
+    std::vector<std::size_t>& own = of_recipe[recipe];
     const auto samples = [&](std::size_t i) { return groups.groups[i].front()->samples; };
     std::ranges::sort(own, {}, samples);
     std::vector<StudyRow> rows;

@@ -99,7 +99,7 @@ class StudyTest(harness.TempFolderTest):
         self.assertEqual(list(tables), ["datasets", "samples", "settings"])
         static = {(one["dataset"], one["seed"], one["samples"]): one["recipes"][0]
                   for one in cells}
-        for row in tables["datasets"]["rows"][::2]:
+        for row in tables["datasets"]["rows"][:3]:
             recipe, dataset = row["keys"]
             self.assertEqual(recipe, "fp8-static")
             own = [static[dataset, seed, 64]["difference"] for seed in SEEDS]
