@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "coordinator/report/page_parts.hpp"
+#include "coordinator/report/study_sections.hpp"
+#include "coordinator/report/verdict_parts.hpp"
+#include "coordinator/study/study_output.hpp"
+#include "coordinator/verdict.hpp"
+
+namespace fp8cal {
+namespace {
+
+const StudyRow& smallest(const RecipeRows& recipe) {
+  return **std::ranges::min_element(recipe.rows, {},
+                                    [](const StudyRow* row) { return std::abs(row->difference); });
+}
+
+/// "policy mse"; more where others give the same, as they do without static scales.
+std::string policies_of(const RecipeRows& recipe) {
+  std::vector<std::string> same;
+  for (const StudyRow* row : recipe.rows) {
+    if (row->difference == smallest(recipe).difference) same.push_back(row->keys[1]);
+  }
+  return fmt::format("policy {}", fmt::join(same, " or "));
+}
+
+std::string interval_line(const StudyRow& row) {
+  return row.interval ? "95 % interval " + interval_text(row.interval)
+                      : "without a confidence interval";
+}
+
+Markup headline(const StudyRecord& study, const std::vector<RecipeRows>& recipes) {
+  const RecipeRows& best = *std::ranges::min_element(
+      recipes, {}, [](const RecipeRows& one) { return std::abs(smallest(one).difference); });
+  const StudyRow& row = smallest(best);
+  Markup text =
+      tag("strong", fmt::format("Smallest difference: {}, {}.", best.recipe, policies_of(best)));
+  text += Markup::text(fmt::format(" Perplexity changes by {:+.3f} from {:.3f} in BF16: {}.",
+                                   row.difference, study.results.front().recipes.front().bf16,
+                                   verdict(row.difference)));
+  return tag("p", {{"class", "headline"}}, text);
+}
+
+Markup cards(const std::vector<RecipeRows>& recipes) {
+  Markup all;
+  for (const RecipeRows& one : recipes) {
+    const StudyRow& row = smallest(one);
+    std::string measured = fmt::format("With {}", policies_of(one));
+    if (row.results > 1) {
+      measured += fmt::format(": mean of {} results from {:+.4f} to {:+.4f}", row.results,
+                              row.least, row.most);
+    }
+    all += verdict_card({.heading = one.recipe,
+                         .difference = row.difference,
+                         .interval = interval_line(row),
+                         .measured = measured + "."});
+  }
+  return tag("div", {{"class", "cards"}}, all);
+}
+
+/// Whether the figures may be reported.
+Standing standing_of(const StudyRecord& study) {
+  std::map<std::string, std::size_t> objections;  // and of how many results
+  for (const StudyResult& one : study.results) {
+    if (!one.objection.empty()) ++objections[one.objection];
+  }
+  Standing standing;
+  for (const auto& [objection, count] : objections) {
+    standing.obstacles.push_back(
+        fmt::format("{} of {} results: {}", count, study.results.size(), objection));
+  }
+  if (std::ranges::any_of(study.settings.rows, [](const auto& row) { return !row.interval; })) {
+    standing.obstacles.emplace_back("too few evaluation windows for a confidence interval");
+  }
+  return standing;
+}
+
+}  // namespace
+
+Markup study_verdict_section(const StudyRecord& study) {
+  const std::vector<RecipeRows> recipes = rows_by_recipe(study.settings);
+  Markup content = headline(study, recipes);
+  content += cards(recipes);
+  Markup notes = standing_note("", standing_of(study));
+  if (!study.samples.notes.empty()) {
+    notes += tag("div", {{"class", "note"}},
+                 note_of("How many sequences are enough", study.samples.notes));
+  }
+  content += tag("div", {{"class", "notes"}}, notes);
+  content += tag("p", {{"class", "under"}},
+                 fmt::format("Mean over datasets and seeds, {}; {}.", study.settings.title,
+                             protocol_text(study)));
+  return page_section("verdict", "Verdict", "", content);
+}
+
+}  // namespace fp8cal
