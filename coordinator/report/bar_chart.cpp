@@ -41,7 +41,7 @@ Markup draw_spread(const Bar& bar, double y, const std::function<double(double)>
 Markup rows_chart(const ChartText& text, const Axis& x, const std::vector<Bar>& bars,
                   const std::vector<Tick>& guides, Draw below, Draw above) {
   const double top = guides.empty() ? 4 : 20;
-  const PlotArea area{.left = 10,
+  const PlotArea area{.left = 16,
                       .top = top,
                       .right = kChartWidth - 14,
                       .bottom = top + kRow * static_cast<double>(bars.size())};

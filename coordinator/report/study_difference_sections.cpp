@@ -108,7 +108,7 @@ Markup study_variation_section(const StudyRecord& study) {
                             .title = charts[i].recipe,
                             .description = "Bars: standard deviation of the perplexity difference "
                                            "over the seeds, of each calibration dataset."},
-                           axis, charts[i].bars, {verdict_limits().front()});
+                           axis, charts[i].bars);
     }
     content += chart_grid(figures);
   } else {

@@ -1,5 +1,6 @@
 #include "coordinator/report/study_sections.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "coordinator/report/page_parts.hpp"
@@ -16,6 +17,10 @@ std::vector<RecipeRows> rows_by_recipe(const StudyTable& table) {
     all[place->second].rows.push_back(&row);
   }
   return all;
+}
+
+std::size_t most_samples(const StudyRecord& study) {
+  return std::ranges::max(study.results, {}, &StudyResult::samples).samples;
 }
 
 Markup notes_of(const StudyTable& table) {

@@ -25,6 +25,9 @@ struct RecipeRows {
 /// By recipe, in the order in which they come first. Borrows `table`.
 std::vector<RecipeRows> rows_by_recipe(const StudyTable& table);
 
+/// The number of calibration sequences that all but the table of samples are about.
+std::size_t most_samples(const StudyRecord& study);
+
 /// The table's notes as paragraphs.
 Markup notes_of(const StudyTable& table);
 

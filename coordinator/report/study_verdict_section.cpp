@@ -19,12 +19,13 @@ const StudyRow& smallest(const RecipeRows& recipe) {
                                     [](const StudyRow* row) { return std::abs(row->difference); });
 }
 
-/// "policy mse"; more where others give the same, as they do without static scales.
+/// "policy mse"; several where they give the same, as they do without static scales.
 std::string policies_of(const RecipeRows& recipe) {
   std::vector<std::string> same;
   for (const StudyRow* row : recipe.rows) {
     if (row->difference == smallest(recipe).difference) same.push_back(row->keys[1]);
   }
+  if (same.size() > 1 && same.size() == recipe.rows.size()) return "any policy";
   return fmt::format("policy {}", fmt::join(same, " or "));
 }
 
@@ -33,15 +34,18 @@ std::string interval_line(const StudyRow& row) {
                       : "without a confidence interval";
 }
 
+/// recipes: best first.
 Markup headline(const StudyRecord& study, const std::vector<RecipeRows>& recipes) {
-  const RecipeRows& best = *std::ranges::min_element(
-      recipes, {}, [](const RecipeRows& one) { return std::abs(smallest(one).difference); });
+  const RecipeRows& best = recipes.front();
   const StudyRow& row = smallest(best);
+  const std::string interval = row.interval ? fmt::format("95 % interval {:+.3f} to {:+.3f}",
+                                                          row.interval->low, row.interval->high)
+                                            : "without a confidence interval";
   Markup text =
       tag("strong", fmt::format("Smallest difference: {}, {}.", best.recipe, policies_of(best)));
-  text += Markup::text(fmt::format(" Perplexity changes by {:+.3f} from {:.3f} in BF16: {}.",
-                                   row.difference, study.results.front().recipes.front().bf16,
-                                   verdict(row.difference)));
+  text += Markup::text(
+      fmt::format(" Perplexity changes by {:+.3f} ({}) from {:.3f} in BF16: {}.", row.difference,
+                  interval, study.results.front().recipes.front().bf16, verdict(row.difference)));
   return tag("p", {{"class", "headline"}}, text);
 }
 
@@ -50,9 +54,11 @@ Markup cards(const std::vector<RecipeRows>& recipes) {
   for (const RecipeRows& one : recipes) {
     const StudyRow& row = smallest(one);
     std::string measured = fmt::format("With {}", policies_of(one));
-    if (row.results > 1) {
+    if (row.least < row.most) {
       measured += fmt::format(": mean of {} results from {:+.4f} to {:+.4f}", row.results,
                               row.least, row.most);
+    } else if (row.results > 1) {
+      measured += fmt::format(": all {} results alike", row.results);
     }
     all += verdict_card({.heading = one.recipe,
                          .difference = row.difference,
@@ -82,7 +88,9 @@ Standing standing_of(const StudyRecord& study) {
 }  // namespace
 
 Markup study_verdict_section(const StudyRecord& study) {
-  const std::vector<RecipeRows> recipes = rows_by_recipe(study.settings);
+  std::vector<RecipeRows> recipes = rows_by_recipe(study.settings);
+  std::ranges::stable_sort(
+      recipes, {}, [](const RecipeRows& one) { return std::abs(smallest(one).difference); });
   Markup content = headline(study, recipes);
   content += cards(recipes);
   Markup notes = standing_note("", standing_of(study));
@@ -91,9 +99,10 @@ Markup study_verdict_section(const StudyRecord& study) {
                  note_of("How many sequences are enough", study.samples.notes));
   }
   content += tag("div", {{"class", "notes"}}, notes);
-  content += tag("p", {{"class", "under"}},
-                 fmt::format("Mean over datasets and seeds, {}; {}.", study.settings.title,
-                             protocol_text(study)));
+  content +=
+      tag("p", {{"class", "under"}},
+          fmt::format("Means over all datasets and seeds, with {} calibration sequences; {}.",
+                      most_samples(study), protocol_text(study)));
   return page_section("verdict", "Verdict", "", content);
 }
 
