@@ -37,6 +37,23 @@ Markup draw_spread(const Bar& bar, double y, const std::function<double(double)>
   return svg_rect(least, y - kThickness / 2, width, kThickness, "spread");
 }
 
+/// A label that would lie on the one before it is left out, its line is not.
+Markup draw_guides(const PlotArea& area, const Axis& x, const std::vector<Tick>& guides) {
+  constexpr double kCharacter = 6.5;
+  Markup all;
+  double free_from = 0;
+  for (const Tick& guide : guides) {
+    if (guide.value < x.low || guide.value > x.high) continue;
+    const double place = x.place(guide.value, area.left, area.right);
+    all += svg_line(place, area.top, place, area.bottom, "guide");
+    const double half = kCharacter * static_cast<double>(guide.label.size()) / 2;
+    if (place - half < free_from) continue;
+    all += svg_text(place, area.top - 5, "tick mid", guide.label);
+    free_from = place + half;
+  }
+  return all;
+}
+
 /// below, above: what lies under and over the whisker.
 Markup rows_chart(const ChartText& text, const Axis& x, const std::vector<Bar>& bars,
                   const std::vector<Tick>& guides, Draw below, Draw above) {
@@ -47,11 +64,7 @@ Markup rows_chart(const ChartText& text, const Axis& x, const std::vector<Bar>& 
                       .bottom = top + kRow * static_cast<double>(bars.size())};
   const auto place = [&](double value) { return x.place(value, area.left, area.right); };
   Markup all = x_axis(area, x);
-  for (const Tick& guide : guides) {
-    if (guide.value < x.low || guide.value > x.high) continue;
-    all += svg_line(place(guide.value), area.top, place(guide.value), area.bottom, "guide");
-    all += svg_text(place(guide.value), area.top - 5, "tick mid", guide.label);
-  }
+  all += draw_guides(area, x, guides);
   for (std::size_t i = 0; i < bars.size(); ++i) {
     const Bar& bar = bars[i];
     const double row = area.top + kRow * static_cast<double>(i);

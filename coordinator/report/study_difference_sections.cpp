@@ -62,9 +62,11 @@ Markup study_datasets_section(const StudyRecord& study) {
   content += chart_grid(figures);
   content += tag("p", {{"class", "under"}}, kLimits);
   content += numbers_of(study.datasets);
-  return page_section(
-      "datasets-part", "Calibration datasets",
-      "Whether it matters what the model is calibrated on: " + study.datasets.title + ".", content);
+  return page_section("datasets-part", "Calibration datasets",
+                      fmt::format("Whether it matters what the model is calibrated on, with {} "
+                                  "sequences of it and policy {}.",
+                                  most_samples(study), study.results.front().policy),
+                      content);
 }
 
 Markup study_settings_section(const StudyRecord& study) {
@@ -85,10 +87,11 @@ Markup study_settings_section(const StudyRecord& study) {
   Markup content = chart_grid(tag("div", {}, chart));
   content += notes_of(study.settings);
   content += numbers_of(study.settings);
-  return page_section(
-      "settings-part", "Recipes and policies",
-      "Which formats, keys and values and scales cost least: " + study.settings.title + ".",
-      content);
+  return page_section("settings-part", "Recipes and policies",
+                      fmt::format("Which formats, keys and values and scales cost least, with {} "
+                                  "calibration sequences.",
+                                  most_samples(study)),
+                      content);
 }
 
 Markup study_variation_section(const StudyRecord& study) {

@@ -29,23 +29,29 @@ std::string policies_of(const RecipeRows& recipe) {
   return fmt::format("policy {}", fmt::join(same, " or "));
 }
 
-std::string interval_line(const StudyRow& row) {
-  return row.interval ? "95 % interval " + interval_text(row.interval)
-                      : "without a confidence interval";
+/// What the far end of the interval would mean, where that is worse: "; it reaches 'expected'".
+std::string reach_of(const StudyRow& row) {
+  if (!row.interval) return "";
+  const double end = std::max(std::abs(row.interval->low), std::abs(row.interval->high));
+  if (verdict_band(end) <= verdict_band(row.difference)) return "";
+  return fmt::format("; it reaches '{}'", verdict(end));
+}
+
+std::string interval_line(const StudyRow& row, int digits) {
+  if (!row.interval) return "without a confidence interval";
+  return fmt::format("95 % interval {:+.{}f} to {:+.{}f}{}", row.interval->low, digits,
+                     row.interval->high, digits, reach_of(row));
 }
 
 /// recipes: best first.
 Markup headline(const StudyRecord& study, const std::vector<RecipeRows>& recipes) {
   const RecipeRows& best = recipes.front();
   const StudyRow& row = smallest(best);
-  const std::string interval = row.interval ? fmt::format("95 % interval {:+.3f} to {:+.3f}",
-                                                          row.interval->low, row.interval->high)
-                                            : "without a confidence interval";
   Markup text =
       tag("strong", fmt::format("Smallest difference: {}, {}.", best.recipe, policies_of(best)));
-  text += Markup::text(
-      fmt::format(" Perplexity changes by {:+.3f} ({}) from {:.3f} in BF16: {}.", row.difference,
-                  interval, study.results.front().recipes.front().bf16, verdict(row.difference)));
+  text += Markup::text(fmt::format(
+      " Perplexity changes by {:+.3f} ({}) from {:.3f} in BF16: {}.", row.difference,
+      interval_line(row, 3), study.results.front().recipes.front().bf16, verdict(row.difference)));
   return tag("p", {{"class", "headline"}}, text);
 }
 
@@ -62,7 +68,7 @@ Markup cards(const std::vector<RecipeRows>& recipes) {
     }
     all += verdict_card({.heading = one.recipe,
                          .difference = row.difference,
-                         .interval = interval_line(row),
+                         .interval = interval_line(row, 4),
                          .measured = measured + "."});
   }
   return tag("div", {{"class", "cards"}}, all);

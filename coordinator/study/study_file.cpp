@@ -142,8 +142,8 @@ class Reader {
 };
 
 std::optional<Interval> Reader::interval(const json& object, const char* key) const {
-  const json& range = require_member(object, key, where_);
-  if (range.is_null()) return std::nullopt;
+  if (require_member(object, key, where_).is_null()) return std::nullopt;
+  const json& range = require_object(object, key, where_);
   const Interval own = {.low = figure(range, "low"), .high = figure(range, "high")};
   if (own.low <= own.high) return own;
   refuse(key, "low up to high", fmt::format("{} to {}", own.low, own.high));

@@ -60,7 +60,8 @@ class StudyReportTest(PageTest):
         text = Page(self.report(self.study)[0]).text()
         best = min(self.record["tables"][2]["rows"], key=lambda row: abs(row["difference"]))
         said = re.search(r"Smallest difference: ([\w-]+), (any policy|policy [\w ]+)\. Perplexity "
-                         r"changes by (\S+) \(95 % interval (\S+) to (\S+)\) from (\S+) in BF16: "
+                         r"changes by (\S+) \(95 % interval (\S+) to ([-+.\d]+)(; it reaches '.*?')?\) "
+                         r"from (\S+) in BF16: "
                          r"(.*?)\. ", text)
         self.assertEqual(said[1], best["keys"][0])
         self.assertEqual(said[3], f"{best['difference']:+.3f}")
@@ -71,6 +72,9 @@ class StudyReportTest(PageTest):
         for recipe in RECIPES:
             self.assertIn(recipe, verdict)
         self.assertIn(" Reportable ", verdict)
+        far = max(map(abs, (best["interval"]["low"], best["interval"]["high"])))
+        self.assertEqual(best["verdict"], "within run-to-run variation")
+        self.assertEqual(said[6] is not None, far >= 0.05)
         if "dynamic" in said[1] and "kv" not in said[1]:  # has no static scales
             self.assertEqual(said[2], "any policy")
 

@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"/tables/0/rows/0/results", 0, "results"},
         Hostile{"/tables/0/rows/0/difference", "0.1", "difference"},
         Hostile{"/tables/0/rows/0/interval/low", 2, "low up to high"},
-        Hostile{"/tables/0/rows/0/interval", 1, "low"},
+        Hostile{"/tables/0/rows/0/interval", 1, "interval: expected an object"},
         Hostile{"/tables/0/rows/0/least", 1, "at most 'most'"},
         Hostile{"/tables/0/rows/0/deviation", -1, "deviation"},
         Hostile{"/tables/1/rows/0/keys/1", "-8", "a number of samples"},
