@@ -278,8 +278,8 @@ int run_command(const CommandLine& line) {
   }
   if (line.command == "status") return show_status(line);
   if (line.command == "collect") return collect_sweep(line);
-  if (line.command == "report") return report_results(line);
-  if (line.command == "show") return show_result(line);
+  if (line.command == "report") return report_files(line);
+  if (line.command == "show") return show_file(line);
   if (is_supervised(line)) supervise();
   vital_signs().place.write(host_name());
   return run_on_ranks(line, current_environment());

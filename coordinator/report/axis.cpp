@@ -88,6 +88,18 @@ Axis layer_axis(double first, double last) {
   return axis;
 }
 
+Axis sequences_axis(double low, double high) {
+  Axis axis{.label = "calibration sequences",
+            .low = low < high ? low : low / 2,
+            .high = high,
+            .logarithmic = true};
+  for (double tick = axis.low; tick < 0.75 * axis.high; tick *= 2) {
+    axis.ticks.push_back({tick, short_number(tick)});
+  }
+  axis.ticks.push_back({axis.high, short_number(axis.high)});
+  return axis;
+}
+
 std::string short_number(double value) {
   if (value == 0) return "0";
   const double size = std::abs(value);

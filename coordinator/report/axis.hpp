@@ -33,6 +33,9 @@ Axis log_axis(const std::string& label, double low, double high);
 /// From the first layer to the last one, as whole numbers.
 Axis layer_axis(double first, double last);
 
+/// Numbers of calibration sequences: doublings up to the most. low: above 0.
+Axis sequences_axis(double low, double high);
+
 /// A number in few characters: three significant digits.
 std::string short_number(double value);
 

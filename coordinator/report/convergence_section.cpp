@@ -7,19 +7,6 @@
 namespace fp8cal {
 namespace {
 
-/// Doublings up to the whole calibration.
-Axis sequences_axis(const Bounds& bounds) {
-  Axis axis{.label = "calibration sequences",
-            .low = bounds.low < bounds.high ? bounds.low : bounds.low / 2,
-            .high = bounds.high,
-            .logarithmic = true};
-  for (double tick = axis.low; tick < 0.75 * axis.high; tick *= 2) {
-    axis.ticks.push_back({tick, short_number(tick)});
-  }
-  axis.ticks.push_back({axis.high, short_number(axis.high)});
-  return axis;
-}
-
 std::vector<Series> series_of(const ReportFigures& report, std::size_t column) {
   std::vector<Series> series;
   for (std::size_t i = 0; i < report.results.size(); ++i) {
@@ -74,7 +61,7 @@ Markup convergence_section(const ReportFigures& report) {
   if (const auto sequences = x_bounds(panels)) {
     const double least = std::min(95.0, y_bounds(panels)->low);
     content += line_legend(panels.front().series);
-    content += line_panels(panels, sequences_axis(*sequences),
+    content += line_panels(panels, sequences_axis(sequences->low, sequences->high),
                            linear_axis("% of the final amax", least, 100, 4));
   }
   content += lines;

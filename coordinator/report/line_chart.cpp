@@ -53,23 +53,54 @@ Markup draw_series(const Axis& x, const Axis& y, const Series& series) {
   return all;
 }
 
+Markup draw_intervals(const Axis& x, const Axis& y, const Series& series) {
+  constexpr double kEnd = 3;
+  Markup all;
+  for (std::size_t i = 0; i < series.intervals.size(); ++i) {
+    if (!series.intervals[i]) continue;
+    const double cx = x.place(series.points[i].first, kArea.left, kArea.right);
+    const double low = y.place(series.intervals[i]->first, kArea.bottom, kArea.top);
+    const double high = y.place(series.intervals[i]->second, kArea.bottom, kArea.top);
+    all += svg_line(cx, low, cx, high, "whisker");
+    for (const double end : {low, high}) all += svg_line(cx - kEnd, end, cx + kEnd, end, "whisker");
+  }
+  return all;
+}
+
+Markup draw_band(double left, double low, double right, double high) {
+  Markup all = svg_rect(left, high, right - left, low - high, "band");
+  for (const double edge : {low, high}) all += svg_line(left, edge, right, edge, "guide");
+  return all;
+}
+
 }  // namespace
 
 Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
-                  const std::vector<Series>& series) {
-  Markup all = axes(kArea, x, y);
+                  const std::vector<Series>& series,
+                  const std::optional<std::pair<double, double>>& band) {
+  Markup all;
+  if (band) {
+    all += draw_band(kArea.left, y.place(band->first, kArea.bottom, kArea.top), kArea.right,
+                     y.place(band->second, kArea.bottom, kArea.top));
+  }
+  all += axes(kArea, x, y);
+  for (const Series& one : series) all += draw_intervals(x, y, one);
   for (const Series& one : series) all += draw_series(x, y, one);
   return chart_figure(text, kHeight, all);
 }
 
+Markup band_sample() { return draw_band(0, 11, 34, 1); }
+
+Markup line_legend_item(const Series& one) {
+  Markup sample =
+      tag("path", {{"d", "M0,6 L34,6"}, {"class", "l " + style_class(one.style)}}, Markup());
+  sample += mark(17, 6, one.style);
+  return legend_item(sample, one.name);
+}
+
 Markup line_legend(const std::vector<Series>& series) {
   Markup items;
-  for (const Series& one : series) {
-    Markup sample =
-        tag("path", {{"d", "M0,6 L34,6"}, {"class", "l " + style_class(one.style)}}, Markup());
-    sample += mark(17, 6, one.style);
-    items += legend_item(sample, one.name);
-  }
+  for (const Series& one : series) items += line_legend_item(one);
   return legend(items);
 }
 

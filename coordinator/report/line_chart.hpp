@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,10 +14,20 @@ struct Series {
   std::string name;
   std::size_t style = 0;                          ///< line and mark, told apart without colour
   std::vector<std::pair<double, double>> points;  ///< x, y; what is not finite is left out
+  /// low, high of y: one a point, or none at all
+  std::vector<std::optional<std::pair<double, double>>> intervals = {};
 };
 
+/// band: low, high of y, across the chart.
 Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
-                  const std::vector<Series>& series);
+                  const std::vector<Series>& series,
+                  const std::optional<std::pair<double, double>>& band = {});
+
+/// A sample of a line_chart's band.
+Markup band_sample();
+
+/// Part of a legend.
+Markup line_legend_item(const Series& one);
 
 /// Which line is which: the names of `series`, for charts that share them.
 Markup line_legend(const std::vector<Series>& series);

@@ -21,7 +21,7 @@ Markup outlier_chart(const ReportFigures& report, std::size_t index) {
                     .title = result_prefix(report, index) + "Largest outlier channels",
                     .description = "Bars: amax of a channel over that of the median channel of "
                                    "its tensor."},
-                   "times the median channel", bars);
+                   bar_axis("times the median channel", bars), bars);
 }
 
 /// Of what static scales lose to outliers; nothing where there are none.

@@ -3,18 +3,10 @@
 #include "coordinator/report/bar_chart.hpp"
 #include "coordinator/report/page_parts.hpp"
 #include "coordinator/report/sections.hpp"
-#include "coordinator/verdict.hpp"
+#include "coordinator/report/verdict_parts.hpp"
 
 namespace fp8cal {
 namespace {
-
-std::vector<Tick> verdict_limits() {
-  std::vector<Tick> limits;
-  for (const VerdictBand& band : kVerdictBands) {
-    limits.push_back({band.limit, fmt::format("{:g}", band.limit)});
-  }
-  return limits;
-}
 
 Markup difference_chart(const ReportFigures& report) {
   std::vector<Bar> bars;
@@ -33,7 +25,7 @@ Markup difference_chart(const ReportFigures& report) {
                     .title = "Perplexity above BF16, with 95 % intervals",
                     .description = "Bars: perplexity of each recipe minus that of BF16. Whiskers: "
                                    "95 % intervals. Dashed lines: where verdicts change."},
-                   "difference in perplexity", bars, verdict_limits());
+                   bar_axis("difference in perplexity", bars), bars, verdict_limits());
 }
 
 Markup perplexity_chart(const ReportFigures& report) {
@@ -52,7 +44,7 @@ Markup perplexity_chart(const ReportFigures& report) {
   return bar_chart({.id = "perplexity",
                     .title = "Perplexity",
                     .description = "Bars from zero: perplexity of each variant."},
-                   "perplexity", bars);
+                   bar_axis("perplexity", bars), bars);
 }
 
 }  // namespace

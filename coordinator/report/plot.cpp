@@ -1,6 +1,20 @@
 #include "coordinator/report/plot.hpp"
 
+#include "coordinator/status/printable.hpp"
+#include "jobs/utf8.hpp"
+
 namespace fp8cal {
+
+std::string chart_label(std::string_view text) {
+  constexpr std::size_t kMost = 42;  // characters
+  const std::string whole = printable(text);
+  std::size_t end = 0;
+  for (std::size_t count = 0; end < whole.size(); ++count) {
+    if (count == kMost) return whole.substr(0, end) + "\u2026";
+    end += utf8_length(static_cast<unsigned char>(whole[end]));
+  }
+  return whole;
+}
 
 Markup svg_text(double x, double y, const char* css_class, std::string_view text) {
   return tag("text", {{"x", at(x)}, {"y", at(y)}, {"class", css_class}}, text);

@@ -39,6 +39,9 @@ Markup x_axis(const PlotArea& area, const Axis& x);
 Markup legend_item(const Markup& sample, std::string_view name);
 Markup legend(const Markup& items);
 
+/// `text`, cut where it would not fit into a row of a chart beside a number.
+std::string chart_label(std::string_view text);
+
 Markup svg_text(double x, double y, const char* css_class, std::string_view text);
 Markup svg_line(double x1, double y1, double x2, double y2, const char* css_class);
 Markup svg_rect(double x, double y, double width, double height, const std::string& css_class);

@@ -2,16 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <span>
+#include <string_view>
 
 #include "coordinator/report/figure_tables.hpp"
 #include "coordinator/report/page.hpp"
 #include "coordinator/report/show_text.hpp"
+#include "coordinator/report/study_page.hpp"
+#include "coordinator/study/study_file.hpp"
+#include "coordinator/study/study_output.hpp"
 #include "coordinator/supervision/last_words.hpp"
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
+#include "jobs/file.hpp"
 
 namespace fp8cal {
 namespace {
@@ -19,24 +26,24 @@ namespace {
 namespace fs = std::filesystem;
 
 /// "out/demo.report.html" for "out/demo.h5".
-std::string default_output(const std::string& result) {
-  return fs::path(result).replace_extension(".report.html").string();
+std::string default_output(const std::string& file) {
+  return fs::path(file).replace_extension(".report.html").string();
 }
 
 /// Makes it where it is missing.
 void check_folder(const std::string& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (fs::is_directory(folder)) return check_writable(fs::path(folder) / "perplexity.csv");
+  if (fs::is_directory(folder)) return check_writable(fs::path(folder) / "results.csv");
   throw InputError("--csv", "cannot make the folder", "a folder to write to",
                    fmt::format("'{}': {}", folder, error.message()));
 }
 
-void check_not_a_result(const std::string& out, const std::vector<std::string>& results) {
-  for (const std::string& result : results) {
+void check_not_read(const std::string& out, const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
     std::error_code missing;
-    if (fs::equivalent(out, result, missing)) {
-      throw InputError(out, "--out", "another file than the results that are read", "the same");
+    if (fs::equivalent(out, file, missing)) {
+      throw InputError(out, "--out", "another file than those that are read", "the same");
     }
   }
 }
@@ -45,21 +52,59 @@ void write_text(const fs::path& path, const std::string& text) {
   write_atomically(path, std::as_bytes(std::span(text)));
 }
 
+/// Told by its content: a result is HDF5, a study is not.
+bool is_study(const std::string& file) {
+  constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
+  std::array<char, kSignature.size()> begin = {};
+  const std::size_t size =
+      File::open(file).read_at(0, std::as_writable_bytes(std::span<char>(begin)));
+  return std::string_view(begin.data(), size) != kSignature;
+}
+
+/// A page is of one study, or of results alone.
+bool is_study(const std::vector<std::string>& files) {
+  const auto study = std::ranges::find_if(files, [](const auto& file) { return is_study(file); });
+  if (study == files.end()) return false;
+  if (files.size() == 1) return true;
+  throw InputError(*study, "a study beside other files", "one study, or HDF5 results alone",
+                   fmt::format("{} files", files.size()));
+}
+
+void report_study(const std::string& file, const std::string& out, const std::string& csv) {
+  const StudyRecord study = read_study_file(file);
+  write_text(out, study_page(study, file));
+  if (!csv.empty()) write_study_csv(csv, study, file);
+}
+
+void report_results(const std::vector<std::string>& files, const std::string& out,
+                    const std::string& csv) {
+  const ReportFigures figures = read_report(files);
+  write_text(out, report_page(figures));
+  if (csv.empty()) return;
+  for (const FigureTable& one : figure_tables(figures)) {
+    write_text(fs::path(csv) / (one.name + ".csv"), csv_text(one.table));
+  }
+}
+
 void report(const CommandLine& line) {
   std::vector<std::string> files = {line.subject};
   files.insert(files.end(), line.others.begin(), line.others.end());
   const std::string out = line.out.empty() ? default_output(line.subject) : line.out;
-  check_not_a_result(out, files);
+  check_not_read(out, files);
   check_writable(out);
   if (!line.csv.empty()) check_folder(line.csv);
-  const ReportFigures figures = read_report(files);
-  write_text(out, report_page(figures));
-  if (!line.csv.empty()) {
-    for (const FigureTable& one : figure_tables(figures)) {
-      write_text(fs::path(line.csv) / (one.name + ".csv"), csv_text(one.table));
-    }
+  if (is_study(files)) {
+    report_study(line.subject, out, line.csv);
+  } else {
+    report_results(files, out, line.csv);
   }
   fmt::print("report {}\n", out);
+}
+
+/// Of a result or a study, for a terminal.
+std::string text_of(const std::string& file) {
+  if (!is_study(file)) return show_text(figures_of(read_result(file), file));
+  return study_text(read_study_file(file), fs::absolute(file).lexically_normal());
 }
 
 /// Runs `work`; says in a line why it failed.
@@ -77,13 +122,12 @@ int in_one_line(const Work& work) {
 
 }  // namespace
 
-int report_results(const CommandLine& line) {
+int report_files(const CommandLine& line) {
   return in_one_line([&] { report(line); });
 }
 
-int show_result(const CommandLine& line) {
-  return in_one_line(
-      [&] { fmt::print("{}", show_text(figures_of(read_result(line.subject), line.subject))); });
+int show_file(const CommandLine& line) {
+  return in_one_line([&] { fmt::print("{}", text_of(line.subject)); });
 }
 
 }  // namespace fp8cal

@@ -7,26 +7,11 @@
 #include "coordinator/report/comparison_figure.hpp"
 #include "coordinator/report/page_parts.hpp"
 #include "coordinator/report/sections.hpp"
+#include "coordinator/report/verdict_parts.hpp"
 #include "coordinator/verdict.hpp"
 
 namespace fp8cal {
 namespace {
-
-/// All bands, the recipe's own marked.
-Markup verdict_scale(double difference) {
-  const std::size_t own = verdict_band(difference);
-  Markup steps;
-  for (std::size_t band = 0; band <= kVerdictBands.size(); ++band) {
-    const char* range =
-        band < kVerdictBands.size() ? kVerdictBands[band].range : kVerdictBeyond.range;
-    steps +=
-        tag("li", band == own ? Markup::Attributes{{"aria-current", "true"}} : Markup::Attributes{},
-            range);
-  }
-  Markup scale = tag("ol", {{"class", "bands"}, {"aria-label", "size of the difference"}}, steps);
-  scale += tag("p", {{"class", "measured"}}, "Size of the difference: smaller is better.");
-  return scale;
-}
 
 std::string interval_text(const RecipeFigures& one) {
   return one.has_interval ? fmt::format("95 % interval {:+.4f} to {:+.4f}", one.difference->low,
@@ -45,24 +30,18 @@ std::string measured_text(const RecipeFigures& one) {
   return text;
 }
 
-Markup verdict_card(const RecipeFigures& one) {
-  Markup card = tag("h3", one.recipe);
-  if (one.difference) {
-    card += tag("p", {{"class", "verdict"}}, verdict(one.difference->difference));
-    card += tag("p", {{"class", "difference"}},
-                fmt::format("{:+.4f} perplexity", one.difference->difference));
-    card += tag("p", interval_text(one));
-    card += verdict_scale(one.difference->difference);
-  } else {
-    card += tag("p", {{"class", "verdict"}}, "not compared with BF16");
-  }
-  card += tag("p", {{"class", "measured"}}, measured_text(one));
-  return tag("article", {{"class", "card"}}, card);
+Markup card_of(const RecipeFigures& one) {
+  VerdictCard card = {.heading = one.recipe,
+                      .difference = {},
+                      .interval = interval_text(one),
+                      .measured = measured_text(one)};
+  if (one.difference) card.difference = one.difference->difference;
+  return verdict_card(card);
 }
 
 Markup verdict_cards(const std::vector<RecipeFigures>& recipes) {
   Markup cards;
-  for (const RecipeFigures& one : recipes) cards += verdict_card(one);
+  for (const RecipeFigures& one : recipes) cards += card_of(one);
   return tag("div", {{"class", "cards"}}, cards);
 }
 
@@ -106,30 +85,6 @@ Markup headline(const std::string& prefix, const ResultFigures& figures) {
   text += Markup::text(
       fmt::format(" Perplexity changes by {} from {:.3f} in BF16.", size, *figures.bf16));
   return tag("p", {{"class", "headline"}}, text);
-}
-
-Markup list_of(const std::vector<std::string>& lines) {
-  Markup items;
-  for (const std::string& line : lines) items += tag("li", line);
-  return tag("ul", {}, items);
-}
-
-/// Whether the verdict may be reported, and what qualifies it.
-Markup standing_note(const std::string& prefix, const Standing& standing) {
-  Markup note;
-  if (!standing.obstacles.empty()) {
-    note += tag("p", {{"class", "standing"}}, prefix + "Not reportable");
-    note += list_of(standing.obstacles);
-  } else {
-    note += tag("p", {{"class", "standing"}}, prefix + "Reportable");
-    note += list_of({"calibration and evaluation text do not overlap"});
-  }
-  if (!standing.warnings.empty()) {
-    note +=
-        tag("p", {{"class", "standing"}}, standing.warnings.size() == 1 ? "Warning" : "Warnings");
-    note += list_of(standing.warnings);
-  }
-  return tag("div", {{"class", "note"}}, note);
 }
 
 }  // namespace

@@ -15,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxCells = 4096;
 constexpr const char* kDataset = "calibration.dataset";
 constexpr const char* kSeed = "calibration.seed";
 constexpr const char* kSamples = "calibration.samples";
@@ -128,9 +127,9 @@ Study read_study(const fs::path& file, const std::vector<JobOption>& options) {
   const Values samples = values_of(values, kSamples);
   const Values policies = values_of(values, kPolicy);
   const std::size_t count = datasets.size() * seeds.size() * samples.size() * policies.size();
-  if (count > kMaxCells) {
-    throw InputError(values.where, "too many combinations", fmt::format("at most {}", kMaxCells),
-                     fmt::to_string(count));
+  if (count > kMaxStudyCells) {
+    throw InputError(values.where, "too many combinations",
+                     fmt::format("at most {}", kMaxStudyCells), fmt::to_string(count));
   }
   const Values names = names_of(datasets);
   Study study;

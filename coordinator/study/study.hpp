@@ -9,6 +9,8 @@
 
 namespace fp8cal {
 
+inline constexpr std::size_t kMaxStudyCells = 4096;
+
 /// One dataset with one seed: calibrated on once, whatever number of its samples are asked for.
 struct StudyCalibration {
   std::string dataset;  ///< its name in tables
@@ -33,7 +35,7 @@ struct Study {
 /// Reads a study. A dataset of JSON Lines may name its own fields, as calibration.field has them:
 /// "openorca.jsonl:question+response". Throws InputError as read_job does, and for what a study
 /// does not have: quality gates, a checkpoint, an FP8 model, values that come twice, and more than
-/// 4096 cells.
+/// kMaxStudyCells.
 Study read_study(const std::filesystem::path& file, const std::vector<JobOption>& options);
 
 /// One calibration of a study, with its cells; the files are those of the whole.

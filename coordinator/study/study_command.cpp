@@ -8,6 +8,7 @@
 #include "coordinator/preparation.hpp"
 #include "coordinator/study/study.hpp"
 #include "coordinator/study/study_figures.hpp"
+#include "coordinator/study/study_file.hpp"
 #include "coordinator/study/study_output.hpp"
 #include "coordinator/study/study_run.hpp"
 #include "coordinator/study/study_tables.hpp"
@@ -27,12 +28,12 @@ Job representative(const Study& study) {
 
 void write_study(const Study& study, const std::string& csv) {
   const StudyFigures figures = read_figures(study);
-  const std::vector<StudyTable> tables =
-      study_tables(figures, study.cells.front().job.calibration.seed);
-  const std::string text = study_json(study, figures, tables);
+  const StudyRecord record =
+      study_record(study, figures, study_tables(figures, study.cells.front().job.calibration.seed));
+  const std::string text = study_json(record);
   write_atomically(study.file, std::as_bytes(std::span(text)));
-  if (!csv.empty()) write_study_csv(csv, study, figures, tables);
-  fmt::print("{}", study_text(study, figures, tables));
+  if (!csv.empty()) write_study_csv(csv, record, study.file);
+  fmt::print("{}", study_text(record, study.file));
 }
 
 /// The part of the study that --part names: "2/9", counted from 0.

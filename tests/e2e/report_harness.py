@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import re
 import shutil
 import tempfile
 
@@ -10,13 +11,17 @@ import numpy as np
 
 import harness
 from audit_harness import stamp
+from page_parser import Page
 
+HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 COLUMNS = {"q k v": "self_attn.q_proj", "o": "self_attn.o_proj", "gate up": "mlp.gate_proj",
            "down": "mlp.down_proj", "K": "self_attn.k", "V": "self_attn.v"}
 CHARTS = (["difference", "perplexity", "amax-0", "amax-legend", "outliers-0",
            "distribution-chosen", "keys-0", "values-0", "timeline-0"] +
           [f"{name}-{column}" for name in ("distribution-0", "convergence", "sqnr-input")
            for column in range(6)] + [f"sqnr-weight-{column}" for column in range(7)])
+STUDY_CHARTS = ["settings"] + [f"{name}-{recipe}" for name in ("datasets", "samples", "variation")
+                               for recipe in range(4)]
 
 
 def timeline(ranks):
@@ -43,7 +48,32 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-class ReportTest(harness.TempFolderTest):
+class PageTest(harness.TempFolderTest):
+    def report(self, *arguments, out="page.html"):
+        """The page as text, and its path."""
+        out = self.folder / out
+        done = harness.run(["report", *arguments, "-o", out])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout, f"report {out}\n")
+        return out.read_text(encoding="utf-8"), out
+
+    def check_page(self, text):
+        """Well-formed, of itself alone, with a text alternative for every picture."""
+        page = Page(text)
+        self.assertIsNone(re.search(r"https?://|@import|url\((?!#)", text))
+        for tag, attributes, _ in page.elements:
+            self.assertFalse({"src", "href", "onload", "onerror", "srcset"} & set(attributes), tag)
+            for name in attributes.get("aria-labelledby", "").split():
+                self.assertIn(name, page.ids)
+        pictures = [one for one in page.of("svg") if "aria-hidden" not in one]
+        self.assertTrue(all(one["role"] == "img" for one in pictures))
+        self.assertEqual(len(page.of("title")), len(pictures) + 1)
+        self.assertEqual(len(page.of("desc")), len(pictures))
+        self.assertLessEqual(len(page.of("script")), 2)
+        return page
+
+
+class ReportTest(PageTest):
     """Tests on the result of one small job."""
 
     @classmethod
@@ -65,10 +95,34 @@ class ReportTest(harness.TempFolderTest):
             stamp(file)
         return path
 
-    def report(self, *arguments, out="page.html"):
-        """The page as text, and its path."""
-        out = self.folder / out
-        done = harness.run(["report", *arguments, "-o", out])
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stdout, f"report {out}\n")
-        return out.read_text(encoding="utf-8"), out
+
+def write_study(folder):
+    """The study file of a small study: 2 datasets x 2 seeds x 2 numbers of samples x 2 policies."""
+    text = (harness.DEMO / "calibration.txt").read_text()
+    for name, part in (("plain.txt", text[: len(text) // 2]), ("other.txt", text[len(text) // 2 :])):
+        (folder / name).write_text(part)
+    study = folder / "study.json"
+    job = folder / "study.ini"
+    job.write_text(f"""[model]
+path = {harness.NANO}
+[calibration]
+dataset = plain.txt, other.txt
+samples = 2, 8
+sequence_length = 16
+seed = 1, 2
+[scales]
+recipe = fp8-static, fp8-dynamic
+kv = none, e4m3
+policy = amax, mse
+[evaluation]
+dataset = {harness.DEMO / "evaluation.txt"}
+sequence_length = 64
+windows = 3
+[runtime]
+progress = none
+[output]
+result = {study}
+""")
+    done = harness.run(["study", job, "--csv", folder / "study-csv"])
+    assert done.returncode == 0, done.stderr
+    return study, done.stdout

@@ -6,7 +6,7 @@ import unittest
 import numpy as np
 
 import browser
-from report_harness import CHARTS, ReportTest, set_timeline, timeline
+from report_harness import CHARTS, STUDY_CHARTS, ReportTest, set_timeline, timeline, write_study
 
 CHROMIUM = browser.find_chromium()
 VIEWS = [(360, False, "screen"), (360, True, "screen"), (1280, False, "screen"),
@@ -46,6 +46,8 @@ class BrowserTest(ReportTest):
         other = self.edited(edit)
         yield "one", self.report(self.original, out="one.html")[1], CHARTS
         yield "two", self.report(self.original, other, out="two.html")[1], [*CHARTS, "timeline-1"]
+        study = write_study(self.folder)[0]
+        yield "study", self.report(study, out="study.html")[1], STUDY_CHARTS
 
     def test_every_view(self):
         for name, page, charts in self.pages():

@@ -118,7 +118,7 @@ TEST(ReportText, VerdictBandsAreThoseOfTheWords) {
 
 TEST(ReportCharts, BarsThatAreNotFiniteAreToldOf) {
   const std::string chart =
-      bar_chart(kText, "x", {{.label = "<b>", .text = "inf", .value = HUGE_VAL}}).str();
+      bar_chart(kText, bar_axis("x", {}), {{.label = "<b>", .text = "inf", .value = HUGE_VAL}}).str();
   EXPECT_THAT(chart, HasSubstr("&lt;b&gt;"));
   EXPECT_THAT(chart, HasSubstr("inf"));
   EXPECT_THAT(chart, Not(HasSubstr("class=\"bar\"")));
