@@ -118,11 +118,63 @@ TEST(ReportText, VerdictBandsAreThoseOfTheWords) {
 
 TEST(ReportCharts, BarsThatAreNotFiniteAreToldOf) {
   const std::string chart =
-      bar_chart(kText, bar_axis("x", {}), {{.label = "<b>", .text = "inf", .value = HUGE_VAL}}).str();
+      bar_chart(kText, bar_axis("x", {}), {{.label = "<b>", .text = "inf", .value = HUGE_VAL}})
+          .str();
   EXPECT_THAT(chart, HasSubstr("&lt;b&gt;"));
   EXPECT_THAT(chart, HasSubstr("inf"));
   EXPECT_THAT(chart, Not(HasSubstr("class=\"bar\"")));
   EXPECT_THAT(chart, Not(HasSubstr("nan")));
+}
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST(ReportCharts, DotsStandOnTheirSpread) {
+  const std::vector<Bar> dots = {
+      {.label = "a", .text = "+1", .value = 1, .interval = {{0, 2}}, .spread = {{-1, 4}}},
+      {.label = "b", .text = "+1", .value = 1}};
+  const Axis axis = bar_axis("x", dots);
+  EXPECT_LE(axis.low, -1);
+  EXPECT_GE(axis.high, 4);
+  const std::string chart = dot_chart(kText, axis, dots).str();
+  EXPECT_EQ(count_of(chart, "class=\"dot\""), 2u);
+  EXPECT_EQ(count_of(chart, "class=\"spread\""), 1u);
+  EXPECT_EQ(count_of(chart, "class=\"whisker\""), 3u);
+  EXPECT_EQ(count_of(chart, "class=\"bar\""), 0u);
+}
+
+TEST(ReportCharts, GuidesThatLieCloseShareALabel) {
+  const std::vector<Tick> guides = {{1, "one"}, {1.01, "near"}, {9, "far"}, {11, "beyond"}};
+  const std::string chart = bar_chart(kText, linear_axis("x", 0, 10, 5),
+                                      {{.label = "a", .text = "1", .value = 1}}, guides)
+                                .str();
+  EXPECT_EQ(count_of(chart, "class=\"guide\""), 3u);
+  EXPECT_THAT(chart, HasSubstr(">one<"));
+  EXPECT_THAT(chart, Not(HasSubstr(">near<")));
+  EXPECT_THAT(chart, HasSubstr(">far<"));
+}
+
+TEST(ReportCharts, LongLabelsAreCutBetweenCharacters) {
+  std::string characters;
+  for (int i = 0; i < 50; ++i) characters += "\u00e9";
+  EXPECT_EQ(chart_label(characters), characters.substr(0, 84) + "\u2026");
+  EXPECT_EQ(chart_label(characters.substr(0, 84)), characters.substr(0, 84));
+}
+
+TEST(ReportCharts, LinesHaveABandAndIntervals) {
+  const Series series{
+      .name = "a", .style = 0, .points = {{1, 1}, {2, 2}}, .intervals = {{{0, 2}}, {}}};
+  const std::string chart =
+      line_chart(kText, sequences_axis(1, 2), linear_axis("", 0, 4, 4), {series}, {{1.5, 2.5}})
+          .str();
+  EXPECT_EQ(count_of(chart, "class=\"band\""), 1u);
+  EXPECT_EQ(count_of(chart, "class=\"whisker\""), 3u);
+  EXPECT_EQ(count_of(line_chart(kText, sequences_axis(1, 1), linear_axis("", 0, 4, 4), {}).str(),
+                     "class=\"band\""),
+            0u);
 }
 
 TEST(ReportCharts, LinesLeaveOutWhatIsNotFinite) {
