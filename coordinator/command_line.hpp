@@ -48,7 +48,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments);
 /// Whether each rank of the command has a supervisor (supervision/supervisor.hpp).
 bool is_supervised(const CommandLine& line);
 
-/// What `fp8cal help [TOPIC]` prints. Throws InputError for an unknown topic.
-std::string help_text(const std::string& topic);
+/// The commands there are.
+const std::vector<std::string>& command_names();
 
 }  // namespace fp8cal

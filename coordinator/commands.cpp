@@ -16,6 +16,7 @@
 #include "coordinator/checkpoint/export_folder.hpp"
 #include "coordinator/checkpoint/synthetic_checkpoint.hpp"
 #include "coordinator/child_process.hpp"
+#include "coordinator/help_text.hpp"
 #include "coordinator/job_progress.hpp"
 #include "coordinator/output_checks.hpp"
 #include "coordinator/pipeline.hpp"

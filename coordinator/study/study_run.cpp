@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "coordinator/both_listeners.hpp"
 #include "coordinator/collect.hpp"
 #include "coordinator/computation.hpp"
 #include "coordinator/inputs.hpp"
@@ -24,6 +25,7 @@
 #include "coordinator/study/study_statistics.hpp"
 #include "coordinator/study/study_variants.hpp"
 #include "coordinator/supervision/stop_signals.hpp"
+#include "coordinator/timeline.hpp"
 #include "jobs/error.hpp"
 #include "jobs/packing.hpp"
 #include "jobs/recipe.hpp"
@@ -95,7 +97,8 @@ class StudyRun {
   const std::vector<Inputs>& inputs_;
   Preparation& ready_;
   const Control& control_;
-  ProgressListener& progress_;
+  Timeline timeline_;
+  BothListeners progress_;
   RunFacts facts_;
   std::string weights_digest_;  // on rank 0, when all weights are loaded
   std::optional<StudyStatistics> statistics_;
@@ -114,7 +117,8 @@ StudyRun::StudyRun(const Study& study, const StudyResults& results,
       inputs_(inputs),
       ready_(ready),
       control_(control),
-      progress_(progress) {
+      timeline_(timeline_entries(control.size())),
+      progress_(progress, timeline_) {
   facts_.command_line = command_line;
   facts_.started = utc_now();
   facts_.gemm_check = ready.gemm_check;
@@ -210,6 +214,7 @@ void StudyRun::finish(std::size_t cell) {
   const auto variant_of = [&](const std::string& recipe) { return variants_->of(cell, recipe); };
   collect_layers(*worker_, statistics_->of(one), ready_.rank_plan(), one.job, ready_.inputs.config,
                  control_, variant_of, result);
+  facts_.timeline = gather_timeline(timeline_, control_);
   facts_.peak_memory = static_cast<std::uint64_t>(
       control_.max(static_cast<std::int64_t>(ready_.backend->peak_memory_bytes())));
   run_agreed(control_, [&] {

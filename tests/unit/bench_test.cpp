@@ -5,6 +5,7 @@
 
 #include "coordinator/bench_report.hpp"
 #include "coordinator/command_line.hpp"
+#include "coordinator/help_text.hpp"
 #include "coordinator/throughput.hpp"
 #include "tests/unit/error_text.hpp"
 #include "tests/unit/nano_config.hpp"

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/command_line.hpp"
+#include "coordinator/help_text.hpp"
 #include "coordinator/scales/outliers.hpp"
 #include "coordinator/scales/scale_policy.hpp"
 #include "coordinator/verdict.hpp"
