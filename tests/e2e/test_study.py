@@ -170,6 +170,24 @@ class StudyTest(harness.TempFolderTest):
             self.run_study(ranks=ranks, **small, **more)
             self.assertEqual([one["content_digest"] for one in self.results()], digests)
 
+    def test_texts_that_overlap(self):
+        """A leak that only the larger number of samples draws marks only its result."""
+        evaluation = (harness.DEMO / "evaluation.txt").read_text()
+        clean = (harness.DEMO / "calibration.txt").read_text()
+        (self.folder / "plain.txt").write_text(clean[:20000] + evaluation[:600] + clean[20000:40000])
+        small = {"calibration__dataset": "plain.txt", "calibration__sequence_length": 64,
+                 "calibration__seed": 1, "calibration__samples": "2, 190"}
+        done = self.run_study(code=2, **small)
+        self.assertRegex(done.stderr, r"^fp8cal: .*plain\.txt: overlaps the evaluation text.*--allow-")
+        self.assertFalse((self.folder / "study.json.results").exists())
+        said = self.run_study("--allow-overlap", **small).stdout
+        self.assertIn("not reportable: calibration and evaluation text overlap", said)
+        cells = self.results()
+        self.assertEqual([one["reportable"] for one in cells], [True, False])
+        for cell in cells:
+            self.assertEqual(cell["content_digest"], self.digest_alone(
+                cell, calibration__sequence_length=64, evaluation__allow_overlap="yes"))
+
     def test_small_llama(self):
         if not harness.DATA.is_dir():
             self.assertNotEqual(os.environ.get("FP8CAL_REQUIRE_DATA"), "1", "no test data")
