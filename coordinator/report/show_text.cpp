@@ -119,7 +119,7 @@ std::string worst_table(const ResultFigures& figures) {
 
 std::string throughput_table(const TimelineFigure& timeline) {
   if (timeline.throughput.empty()) return "\nthis result has no timeline\n";
-  TextTable table{.header = {"rank", "stage", "seconds", "tokens/s"}, .rows = {}};
+  TextTable table{.header = {"rank", "stage", "seconds", "tokens/s of all ranks"}, .rows = {}};
   for (const RankThroughput& one : timeline.throughput) {
     const bool computes = one.tokens > 0 && one.seconds > 0;
     table.rows.push_back(
