@@ -8,7 +8,6 @@
 #include "coordinator/report/comparison_figure.hpp"
 #include "coordinator/report/tensor_place.hpp"
 #include "coordinator/scales/tensor_diagnostics.hpp"
-#include "coordinator/verdict.hpp"
 
 namespace fp8cal {
 namespace {

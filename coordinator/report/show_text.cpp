@@ -13,7 +13,6 @@
 #include "coordinator/scales/tensor_diagnostics.hpp"
 #include "coordinator/status/printable.hpp"
 #include "coordinator/status/text_table.hpp"
-#include "coordinator/verdict.hpp"
 
 namespace fp8cal {
 namespace {

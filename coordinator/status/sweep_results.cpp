@@ -7,7 +7,6 @@
 
 #include "coordinator/status/job_status.hpp"
 #include "coordinator/status/printable.hpp"
-#include "coordinator/verdict.hpp"
 #include "jobs/error.hpp"
 #include "jobs/result_reader.hpp"
 
