@@ -2,11 +2,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "kernels/buffer.hpp"
+#include "kernels/kv_cache.hpp"
 #include "kernels/matrix.hpp"
+#include "kernels/recording.hpp"
+#include "kernels/scales.hpp"
 #include "kernels/upload_queue.hpp"
 
 namespace fp8cal {
@@ -19,12 +23,6 @@ inline constexpr std::size_t kFirstNonFiniteBin = 0x7F80;
 
 /// A target that no vocabulary slice holds: the last token of a sequence predicts nothing.
 inline constexpr std::uint32_t kNoTarget = 0xFFFFFFFFu;
-
-/// Scale factors of an FP8 product, in device memory, one or many.
-struct Scales {
-  const float* data = nullptr;  // [count] f32
-  std::size_t count = 0;        // 1: for the whole tensor; rows: one a row
-};
 
 /// Where `Backend::observe` adds to, all in device memory. A maximum of magnitudes is kept as the
 /// bits of a non-negative float: these order as integers, NaN above everything.
@@ -50,6 +48,15 @@ struct ComparisonPartial {
   std::uint32_t p_top;  ///< the first id with the largest logit
   std::uint32_t q_top;
 };
+
+/// One vocabulary slice's most likely token.
+struct TopToken {
+  float logit;
+  std::uint32_t id;  ///< of equal logits the first
+};
+
+/// The most rows that `multiply_few` takes: a token of each sequence of a batch.
+inline constexpr std::size_t kFewRows = 64;
 
 /// What quantizing did to one row of a matrix.
 struct RowError {
@@ -96,6 +103,11 @@ class Backend {
   /// overridden it copies at once, for devices whose memory is the host's.
   virtual std::unique_ptr<UploadQueue> make_upload_queue(std::size_t slots, std::size_t slot_bytes);
 
+  /// Keeps `calls`, all of this backend, to be repeated with the same operands. They are made, or
+  /// not, while this runs: replay them to be sure. They must have been made once before, so that
+  /// what the backend keeps for them is there; and neither allocate nor wait.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>& calls);
+
   /// Remembers this point in the order of calls under `number`, in place of what it stood for
   /// before; waits for nothing. Numbers count from 0: all up to the largest are kept.
   virtual void mark(std::size_t number) = 0;
@@ -123,12 +135,28 @@ class Backend {
   /// cosine, sine [sequence_length, head_dim / 2] bf16. Pairs are (i, i + head_dim / 2).
   virtual void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) = 0;
 
+  /// Rotates q and k in place as `rope` does, row r at position positions[r]; then keeps row r of k
+  /// and v in the cache, at that position of sequence r / (q.rows / sequences). q [rows, q_heads *
+  /// head_dim], k, v [rows, kv_heads * head_dim], all bf16; cosine, sine [positions, head_dim / 2]
+  /// bf16; positions [rows] u32, below cosine.rows and the cache's capacity.
+  virtual void rope_append(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim,
+                           ConstMatrix cosine, ConstMatrix sine, const std::uint32_t* positions,
+                           const KvCache& cache) = 0;
+
   /// Causal grouped-query attention within sequences of `sequence_length` rows. Scores and softmax
   /// in f32 with scale 1 / sqrt(head_dim); probabilities are rounded to bf16 before they multiply
-  /// v, normalised before (cpu) or after (cuda). q, out [tokens, q_heads * head_dim]; k, v [tokens,
-  /// kv_heads * head_dim]; all bf16.
+  /// v, normalised before (cpu) or after (cuda). k, v [tokens, kv_heads * head_dim]; q, out
+  /// [tokens, q_heads * head_dim], or of each sequence only as many last rows; all bf16.
   virtual void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                          std::size_t sequence_length, Matrix out) = 0;
+
+  /// Attention of one new token a sequence over what the cache holds: row r of q stands at
+  /// positions[r] and sees its sequence up to there. As `attention`, but cuda adds parts of the
+  /// keys up in an order that the cache's shape alone decides, and scales FP8 keys and values after
+  /// their sums, where cpu takes them as bf16(code * scale). q, out [sequences, q_heads * head_dim]
+  /// bf16; positions [sequences] u32, below the capacity.
+  virtual void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
+                                std::size_t head_dim, Matrix out) = 0;
 
   /// out = bf16(bf16(silu(gate)) * up), all [tokens, width] bf16.
   virtual void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) = 0;
@@ -141,6 +169,13 @@ class Backend {
   /// x [M, K] fp8, weight [N, K] fp8, out [M, N] bf16; scales 1 or M, and 1 or N.
   virtual void multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix weight,
                                Scales weight_scale, Matrix out) = 0;
+
+  /// As multiply and multiply_scaled, for at most kFewRows rows: what bounds the time is reading
+  /// the weight. x and weight bf16, no scales; both e4m3, scales as multiply_scaled; or x bf16 and
+  /// weight e4m3 with weight_scale, no x_scale: cpu then multiplies by bf16(code * scale), cuda
+  /// scales the sum. cuda sums over k in an order of its own, which K alone decides.
+  virtual void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
+                            Matrix out) = 0;
 
   /// out = fp8(clamp(x / scale)), one scale for the whole tensor or one a row.
   /// x [rows, cols] bf16, out [rows, cols] e4m3 or e5m2.
@@ -190,6 +225,15 @@ class Backend {
   /// [tokens] u8.
   virtual void combine_comparison(const ComparisonPartial* partials, std::size_t slices,
                                   std::size_t tokens, float* kl, std::uint8_t* same_top) = 0;
+
+  /// tops[r] = the largest of logits [rows, n] bf16 in row r, of the ids from first_id on; NaNs are
+  /// passed over. tops [rows].
+  virtual void top_tokens(ConstMatrix logits, std::uint32_t first_id, TopToken* tops) = 0;
+
+  /// ids[r] = the most likely of the slices' tokens, and positions[r] += 1. tops [slices, rows],
+  /// ids, positions [rows] u32.
+  virtual void next_tokens(const TopToken* tops, std::size_t slices, std::size_t rows,
+                           std::uint32_t* ids, std::uint32_t* positions) = 0;
 
   /// The pieces of all-gathered columns in their places:
   /// out[r, p * n + c] = gathered[p][r][c]; gathered [parts, out.rows, n] of out.dtype, dense.
