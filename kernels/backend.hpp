@@ -56,7 +56,7 @@ struct TopToken {
 };
 
 /// The most rows that `multiply_few` takes: a token of each sequence of a batch.
-inline constexpr std::size_t kFewRows = 64;
+inline constexpr std::size_t kFewRows = 32;
 
 /// What quantizing did to one row of a matrix.
 struct RowError {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-/// One PTX instruction each, from PTX ISA 7.0 on for sm_80 and later. Shared memory is addressed by
+/// One PTX instruction each, from PTX ISA 7.0 on for sm_80 and later; FP8 for sm_89 and later. Shared memory is addressed by
 /// its own 32-bit window. Fragments have the register layouts of PTX's mma.m16n8k16 for bf16.
 
 namespace fp8cal {
@@ -44,6 +44,15 @@ __device__ __forceinline__ void wait_for_copies() {
   asm volatile("cp.async.wait_all;\n" ::: "memory");
 }
 
+/// Closes the copies started since the last group into one.
+__device__ __forceinline__ void close_copies() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
+
+/// Waits for all groups of copies but the `left` closed last.
+template <int left>
+__device__ __forceinline__ void wait_for_groups() {
+  asm volatile("cp.async.wait_group %0;\n" ::"n"(left) : "memory");
+}
+
 /// Four 8x8 matrices of 16-bit elements; lane l points at row l % 8 of matrix l / 8.
 __device__ __forceinline__ void load_fragments(std::uint32_t (&f)[4], unsigned shared) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
@@ -63,6 +72,24 @@ __device__ __forceinline__ void load_transposed(std::uint32_t (&f)[4], unsigned 
 __device__ __forceinline__ void multiply_add(float (&sums)[4], const std::uint32_t (&a)[4],
                                              std::uint32_t b0, std::uint32_t b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/// The same for operands in f16.
+__device__ __forceinline__ void multiply_add_f16(float (&sums)[4], const std::uint32_t (&a)[4],
+                                                 std::uint32_t b0, std::uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/// sums [16, 8] += a [16, 32] * b [32, 8] of e4m3, in the register layout of PTX's mma.m16n8k32.
+__device__ __forceinline__ void multiply_add_e4m3(float (&sums)[4], const std::uint32_t (&a)[4],
+                                                  std::uint32_t b0, std::uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 "
       "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n"
       : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
