@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/cached_attention.hpp"
 #include "kernels/cuda/comparison.cuh"
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/cuda/cuda_check.hpp"
@@ -15,12 +16,15 @@
 #include "kernels/cuda/cuda_upload_queue.hpp"
 #include "kernels/cuda/dequantize.cuh"
 #include "kernels/cuda/elementwise.cuh"
+#include "kernels/cuda/graph_recording.hpp"
+#include "kernels/cuda/kv_cache.cuh"
 #include "kernels/cuda/memory_pool.hpp"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/quantize.cuh"
 #include "kernels/cuda/row_errors.cuh"
 #include "kernels/cuda/softmax.cuh"
 #include "kernels/cuda/statistics.cuh"
+#include "kernels/cuda/tokens.cuh"
 
 namespace fp8cal {
 namespace {
@@ -108,9 +112,16 @@ class CudaBackend final : public Backend {
   }
   void synchronize() override { FP8CAL_CUDA(cudaStreamSynchronize(stream())); }
 
+  std::unique_ptr<Recording> record(const std::function<void()>& calls) override {
+    return record_graph(stream(), calls);
+  }
+
+  /// A mark that is recorded with other calls is set by each replay.
   void mark(std::size_t number) override {
     while (marks_.size() <= number) marks_.push_back(create_cuda_event(cudaEventDefault));
-    FP8CAL_CUDA(cudaEventRecord(marks_[number].get(), stream()));
+    const unsigned flags =
+        is_recording(stream()) ? cudaEventRecordExternal : cudaEventRecordDefault;
+    FP8CAL_CUDA(cudaEventRecordWithFlags(marks_[number].get(), stream(), flags));
   }
   double seconds_between(std::size_t first, std::size_t second) override {
     FP8CAL_CUDA(cudaEventSynchronize(marks_.at(second).get()));
@@ -136,6 +147,15 @@ class CudaBackend final : public Backend {
   void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) override {
     cuda_rope(stream(), x, head_dim, cosine, sine);
   }
+  void rope_append(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim, ConstMatrix cosine,
+                   ConstMatrix sine, const std::uint32_t* positions,
+                   const KvCache& cache) override {
+    cuda_rope_append(stream(), q, k, v, head_dim, cosine, sine, positions, cache);
+  }
+  void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
+                        std::size_t head_dim, Matrix out) override {
+    cached_attention_.run(stream(), q, cache, positions, head_dim, out);
+  }
   void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                  std::size_t sequence_length, Matrix out) override {
     cuda_attention(stream(), q, k, v, head_dim, sequence_length, out);
@@ -149,6 +169,10 @@ class CudaBackend final : public Backend {
   void multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                        Matrix out) override {
     multiply_.multiply_scaled(stream(), x, x_scale, weight, weight_scale, out);
+  }
+  void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
+                    Matrix out) override {
+    multiply_.multiply_few(stream(), x, x_scale, weight, weight_scale, out);
   }
   void quantize(ConstMatrix x, Scales scale, Matrix out) override {
     cuda_quantize(stream(), x, scale, out);
@@ -182,6 +206,13 @@ class CudaBackend final : public Backend {
   void combine_comparison(const ComparisonPartial* partials, std::size_t slices, std::size_t tokens,
                           float* kl, std::uint8_t* same_top) override {
     cuda_combine_comparison(stream(), partials, slices, tokens, kl, same_top);
+  }
+  void top_tokens(ConstMatrix logits, std::uint32_t first_id, TopToken* tops) override {
+    cuda_top_tokens(stream(), logits, first_id, tops);
+  }
+  void next_tokens(const TopToken* tops, std::size_t slices, std::size_t rows, std::uint32_t* ids,
+                   std::uint32_t* positions) override {
+    cuda_next_tokens(stream(), tops, slices, rows, ids, positions);
   }
   void interleave_columns(const void* gathered, std::size_t parts, Matrix out) override {
     cuda_interleave_columns(stream(), gathered, parts, out);
@@ -217,6 +248,7 @@ class CudaBackend final : public Backend {
   std::uint64_t pool_limit_ = 0;  // 0: none
   CudaStream stream_;
   CudaMultiply multiply_;
+  CudaCachedAttention cached_attention_;
   std::vector<CudaEvent> marks_;
 };
 

@@ -3,6 +3,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pack.cuh"
 #include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/rotation.cuh"
 
 namespace fp8cal {
 namespace {
@@ -178,13 +179,6 @@ struct Rope {
       rotate(first.at[i], second.at[i], cosines.at[i], sines.at[i]);
     store<aligned>(first, count, to);
     store<aligned>(second, count, to + half);
-  }
-
-  __device__ static void rotate(Bf16& first, Bf16& second, Bf16 cosine, Bf16 sine) {
-    const float a = to_float(first), b = to_float(second);
-    const float c = to_float(cosine), s = to_float(sine);
-    first = to_bf16(__fadd_rn(rounded(__fmul_rn(a, c)), rounded(__fmul_rn(-b, s))));
-    second = to_bf16(__fadd_rn(rounded(__fmul_rn(b, c)), rounded(__fmul_rn(a, s))));
   }
 };
 

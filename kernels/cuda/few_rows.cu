@@ -38,13 +38,13 @@ struct Product {
 
 __device__ __forceinline__ uint4 load_once(const std::uint8_t* from) {
   uint4 value;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];\n"
-               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
-               : "l"(from));
+  asm("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];\n"
+      : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+      : "l"(from));
   return value;
 }
 
-__device__ __forceinline__ uint4 load_shared_by_blocks(const std::uint8_t* from) {
+__device__ __forceinline__ uint4 load_often(const std::uint8_t* from) {
   return __ldg(reinterpret_cast<const uint4*>(from));
 }
 
@@ -71,9 +71,8 @@ __device__ __forceinline__ std::uint32_t word(const uint4& value, int i) {
 }
 
 template <Meeting meeting, int column_tiles, int row_tiles>
-__device__ __forceinline__ void multiply_step(
-    const Step<meeting, column_tiles, row_tiles>& step,
-    float (&sums)[column_tiles][row_tiles][4]) {
+__device__ __forceinline__ void multiply_step(const Step<meeting, column_tiles, row_tiles>& step,
+                                              float (&sums)[column_tiles][row_tiles][4]) {
 #pragma unroll
   for (int n = 0; n < column_tiles; ++n) {
     const uint4& low = step.weight[n][0];
@@ -112,8 +111,7 @@ __device__ __forceinline__ void multiply_step(
 
 /// One block: 16 * column_tiles output columns of all rows.
 template <Meeting meeting, int column_tiles, int row_tiles>
-__global__ void __launch_bounds__(32 * kWarps)
-    few_rows_kernel(const Product p) {
+__global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const Product p) {
   using Step = Step<meeting, column_tiles, row_tiles>;
   constexpr int kColumns = kTileColumns * column_tiles;
   constexpr int kRows = kTileRows * row_tiles;
@@ -133,22 +131,24 @@ __global__ void __launch_bounds__(32 * kWarps)
       weight[n][half] = p.weight + min(column, p.columns - 1) * p.weight_stride + chunk;
     }
   }
+  const std::uint8_t* x[row_tiles];
+#pragma unroll
+  for (int m = 0; m < row_tiles; ++m) {
+    // Rows that there are not give results that nobody reads.
+    const int row = min(kTileRows * m + lane / 4, p.rows - 1);
+    x[m] = p.x + row * p.x_stride + chunk * kXBytes;
+  }
   const auto load = [&](Step& step, int at) {
-    const bool exists = at + chunk < p.row_bytes;
 #pragma unroll
     for (int n = 0; n < column_tiles; ++n) {
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        step.weight[n][half] = exists ? load_once(weight[n][half] + at) : uint4{};
-      }
+      for (int half = 0; half < 2; ++half) step.weight[n][half] = load_once(weight[n][half] + at);
     }
 #pragma unroll
     for (int m = 0; m < row_tiles; ++m) {
-      const int row = kTileRows * m + lane / 4;
-      const std::uint8_t* x = p.x + row * p.x_stride + (at + chunk) * kXBytes;
 #pragma unroll
       for (int i = 0; i < Step::kXLoads; ++i) {
-        step.x[m][i] = exists && row < p.rows ? load_shared_by_blocks(x + 16 * i) : uint4{};
+        step.x[m][i] = load_often(x[m] + at * kXBytes + 16 * i);
       }
     }
   };
@@ -156,12 +156,20 @@ __global__ void __launch_bounds__(32 * kWarps)
   float sums[column_tiles][row_tiles][4] = {};
   constexpr int kStride = kWarps * kStepBytes;
   constexpr int kDepth = column_tiles * row_tiles > 2 ? kUnroll / 2 : kUnroll;
-  for (int first = warp * kStepBytes; first < p.row_bytes; first += kDepth * kStride) {
+  int at = warp * kStepBytes;
+  for (; at + (kDepth - 1) * kStride + kStepBytes <= p.row_bytes; at += kDepth * kStride) {
     Step steps[kDepth];
 #pragma unroll
-    for (int i = 0; i < kDepth; ++i) load(steps[i], first + i * kStride);
+    for (int i = 0; i < kDepth; ++i) load(steps[i], at + i * kStride);
 #pragma unroll
-    for (int i = 0; i < kDepth; ++i) multiply_step<meeting, column_tiles, row_tiles>(steps[i], sums);
+    for (const Step& step : steps) {
+      multiply_step<meeting, column_tiles, row_tiles>(step, sums);
+    }
+  }
+  for (; at < p.row_bytes; at += kStride) {
+    Step step{};
+    if (at + chunk < p.row_bytes) load(step, at);
+    multiply_step<meeting, column_tiles, row_tiles>(step, sums);
   }
 
   __shared__ float shares[kWarps][kRows][kColumns + 4];
@@ -198,8 +206,7 @@ template <Meeting meeting, int column_tiles, int row_tiles>
 void launch(cudaStream_t stream, const Product& product) {
   constexpr int kColumns = kTileColumns * column_tiles;
   const auto blocks = static_cast<unsigned>((product.columns + kColumns - 1) / kColumns);
-  few_rows_kernel<meeting, column_tiles, row_tiles>
-      <<<blocks, 32 * kWarps, 0, stream>>>(product);
+  few_rows_kernel<meeting, column_tiles, row_tiles><<<blocks, 32 * kWarps, 0, stream>>>(product);
   FP8CAL_CUDA(cudaGetLastError());
 }
 

@@ -6,6 +6,7 @@
 #include "kernels/cuda/cublaslt_check.hpp"
 #include "kernels/cuda/cuda_check.hpp"
 #include "kernels/cuda/dequantize.cuh"
+#include "kernels/cuda/few_rows.cuh"
 #include "kernels/cuda/multiply.hpp"
 #include "kernels/cuda/product_blocks.hpp"
 #include "kernels/cuda/scale_vector.hpp"
@@ -111,6 +112,32 @@ void CudaMultiply::multiply_scaled(cudaStream_t stream, ConstMatrix x, Scales x_
   } else {
     multiply_on_tensor_cores(stream, x, x_scale, weight, weight_scale, out);
   }
+}
+
+void CudaMultiply::multiply_few(cudaStream_t stream, ConstMatrix x, Scales x_scale,
+                                ConstMatrix weight, Scales weight_scale, Matrix out) {
+  expect_at_most("multiply_few: rows of x", x.rows, kFewRows);
+  const bool plain = weight.dtype == DType::bf16;
+  const bool mixed = !plain && x.dtype == DType::bf16;
+  const bool can =
+      can_multiply_few(x, weight) && (plain || mixed || fp8_products() == Fp8Products::native);
+  if (plain && !can) return multiply(stream, x, weight, out);
+  if (!plain && !mixed && !can) {
+    return multiply_scaled(stream, x, x_scale, weight, weight_scale, out);
+  }
+  expect_matrix("multiply_few: x", x, x.rows, x.cols, plain || mixed ? DType::bf16 : DType::e4m3);
+  expect_matrix("multiply_few: weight", weight, weight.rows, x.cols,
+                plain ? DType::bf16 : DType::e4m3);
+  expect_matrix("multiply_few: out", out, x.rows, weight.rows);
+  if (!plain) expect_scales("multiply_few: weight_scale", weight_scale, weight.rows);
+  if (!plain && !mixed) expect_scales("multiply_few: x_scale", x_scale, x.rows);
+  if (is_trivial(stream, x.cols, out)) return;
+  if (!can) {
+    throw std::invalid_argument(
+        "multiply_few: bf16 x by an e4m3 weight: expected rows at multiples of 16 bytes, found "
+        "others");
+  }
+  cuda_multiply_few(stream, x, x_scale, weight, weight_scale, out);
 }
 
 void CudaMultiply::multiply_on_tensor_cores(cudaStream_t stream, const ConstMatrix& x,

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 
 #include <cstdint>
 
-/// One PTX instruction each, from PTX ISA 7.0 on for sm_80 and later; FP8 for sm_89 and later. Shared memory is addressed by
-/// its own 32-bit window. Fragments have the register layouts of PTX's mma.m16n8k16 for bf16.
+/// One PTX instruction each, from PTX ISA 7.0 on for sm_80 and later; FP8 for sm_89 and later.
+/// Shared memory is addressed by its own 32-bit window. Fragments have the register layouts of
+/// PTX's mma.m16n8k16 for bf16.
 
 namespace fp8cal {
 
@@ -45,7 +47,9 @@ __device__ __forceinline__ void wait_for_copies() {
 }
 
 /// Closes the copies started since the last group into one.
-__device__ __forceinline__ void close_copies() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
+__device__ __forceinline__ void close_copies() {
+  asm volatile("cp.async.commit_group;\n" ::: "memory");
+}
 
 /// Waits for all groups of copies but the `left` closed last.
 template <int left>
@@ -104,6 +108,11 @@ __device__ __forceinline__ float power_of_two(float x) {
 
 __device__ __forceinline__ std::uint32_t pack(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+
+__device__ __forceinline__ std::uint32_t pack_f16(float low, float high) {
+  const __half2 pair = __floats2half2_rn(low, high);
   return *reinterpret_cast<const std::uint32_t*>(&pair);
 }
 

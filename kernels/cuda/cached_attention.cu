@@ -1,0 +1,492 @@
+#include <cuda_bf16.h>
+#include <cuda_fp8.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "kernels/checks.hpp"
+#include "kernels/cuda/attention_tile.cuh"
+#include "kernels/cuda/cached_attention.hpp"
+#include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/pack.cuh"
+
+// One new token a sequence: its time is that of reading keys and values. A block walks through a
+// part of them for one head of k and v, and all the heads of q that share it are the rows of its
+// matrix products. Where there are few sequences, several blocks share one, and a second kernel
+// puts their parts together.
+//
+// FP8 codes are exact in f16, so they become operands of the tensor cores by one conversion, and
+// scales are applied to sums. A thread's neighbouring codes are not what a fragment's registers
+// stand for: along head_dim the queries are permuted alike, and of values the columns of the
+// result.
+
+namespace fp8cal {
+namespace {
+
+using bf16 = __nv_bfloat16;
+
+constexpr int kMostGroup = 16;    // query rows of a fragment
+constexpr int kTileKeys = 64;     // that a block multiplies between two barriers
+constexpr int kBlocksAHead = 32;  // of one head, over all sequences: 8 heads fill a large GPU
+constexpr float kLog2E = 1.44269504f;
+
+/// format: of the cache.
+template <int head_dim, DType format>
+struct CachedTile {
+  static constexpr int kHeadDim = head_dim;
+  static constexpr int kWarps = 4;
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kRowTiles = 1;
+  static constexpr int kKeys = kTileKeys / kWarps;
+  static constexpr int kDepthSteps = head_dim / 16;
+  static constexpr bool kF16 = format != DType::bf16;
+  static constexpr int kElement = kF16 ? 1 : 2;  // bytes
+  static constexpr int kRowBytes = head_dim * kElement;
+  static constexpr int kTileBytes = kTileKeys * kRowBytes;
+  static constexpr int kStageBytes = 2 * kTileBytes;  // keys, then values
+  static constexpr int kStages = kF16 ? 4 : 3;
+  static constexpr int kQueryBytes = kF16 ? 0 : kMostGroup * kRowBytes;
+  static constexpr int kSharedBytes = kQueryBytes + kStages * kStageBytes;
+  static constexpr int kMergeBytes = kWarps * kMostGroup * head_dim * 4;
+  static_assert(kMergeBytes <= kStages * kStageBytes);
+};
+
+struct CachedOperands {
+  const bf16* q;                      // [sequences, q_heads * head_dim]
+  const std::uint8_t *keys, *values;  // [sequences * capacity, kv_heads * head_dim]
+  bf16* out;                          // as q
+  const std::uint32_t* positions;     // [sequences]
+  std::int64_t q_stride, out_stride;  // elements
+  std::int64_t row_bytes;             // of the cache
+  int capacity, split_keys;
+  int group;  // heads of q that share one of k and v
+  Scales key_scale, value_scale;
+  float score_scale;  // log2(e) / sqrt(head_dim)
+  float* sums;        // [sequences, q_heads, splits, head_dim]; null: one split
+  float2* marks;      // [sequences, q_heads, splits]: exponent and total
+};
+
+template <class T>
+inline constexpr DType kFormatOf = DType::bf16;
+template <int head_dim, DType format>
+inline constexpr DType kFormatOf<CachedTile<head_dim, format>> = format;
+
+/// Where 16 bytes of a row of keys or values lie in a tile, so that what a warp reads at once lies
+/// in different banks: keys row by row, values of eight rows at one place (ldmatrix).
+template <class T, bool of_values>
+__device__ __forceinline__ unsigned tile_offset(int row, int chunk) {
+  if constexpr (!T::kF16) {
+    return chunk_offset<T>(row, chunk);
+  } else if constexpr (of_values) {
+    constexpr int kChunks = T::kRowBytes / 16;
+    return static_cast<unsigned>(row * T::kRowBytes +
+                                 ((chunk ^ (row * kChunks / 8 % kChunks)) << 4));
+  } else {
+    const int swizzle = T::kRowBytes == 128 ? (row & 1) << 2 : 0;
+    return static_cast<unsigned>(row * T::kRowBytes + ((chunk ^ swizzle) << 4));
+  }
+}
+
+/// Starts copying kTileKeys rows; rows from `existing` on become zeros.
+template <class T, bool of_values>
+__device__ __forceinline__ void copy_tile(unsigned shared, const std::uint8_t* from,
+                                          std::int64_t row_bytes, int existing) {
+  constexpr int kChunks = T::kRowBytes / 16;
+#pragma unroll
+  for (int i = 0; i < kTileKeys * kChunks / T::kThreads; ++i) {
+    const int at = i * T::kThreads + static_cast<int>(threadIdx.x);
+    const int row = at / kChunks;
+    const int chunk = at % kChunks;
+    copy_async(shared + tile_offset<T, of_values>(row, chunk),
+               reinterpret_cast<const bf16*>(from + row * row_bytes + chunk * 16), row < existing);
+  }
+}
+
+/// Queries of one warp as the operand that meets keys.
+template <class T>
+class Queries;
+
+/// In bf16 they stay in shared memory.
+template <class T>
+requires(!T::kF16) class Queries<T> {
+ public:
+  __device__ Queries(const bf16* q, int group, unsigned shared) : shared_(shared) {
+    constexpr int kChunks = T::kRowBytes / 16;
+    for (int at = static_cast<int>(threadIdx.x); at < kMostGroup * kChunks; at += T::kThreads) {
+      const int row = at / kChunks;
+      const int chunk = at % kChunks;
+      copy_narrow(shared + chunk_offset<T>(row, chunk), q + row * T::kHeadDim + chunk * 8,
+                  row < group);
+    }
+  }
+  __device__ float scale() const { return 1.0f; }
+  __device__ void meet(WarpRows<T>& rows, unsigned keys, int first_key) const {
+    multiply_keys(rows, shared_, keys + first_key * T::kRowBytes);
+  }
+
+ private:
+  unsigned shared_;
+};
+
+template <DType format>
+__device__ __forceinline__ std::uint32_t widen_codes(std::uint32_t two) {
+  const auto codes = static_cast<__nv_fp8x2_storage_t>(two & 0xFFFFu);
+  const __half2_raw wide =
+      __nv_cvt_fp8x2_to_halfraw2(codes, format == DType::e4m3 ? __NV_E4M3 : __NV_E5M2);
+  return wide.x | static_cast<std::uint32_t>(wide.y) << 16;
+}
+
+/// For FP8 keys they are in registers in f16, times a power of two that keeps them in range.
+template <class T>
+requires(T::kF16) class Queries<T> {
+ public:
+  __device__ Queries(const bf16* q, int group, unsigned) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    float largest = 0.0f;
+    for (int at = lane; at < group * T::kHeadDim; at += 32) {
+      largest = fmaxf(largest, fabsf(__bfloat162float(q[at])));
+    }
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) {
+      largest = fmaxf(largest, __shfl_xor_sync(0xFFFFFFFFu, largest, distance));
+    }
+    // The largest gets the exponent 14, of the 15 that f16 has.
+    const int exponent = static_cast<int>(__float_as_uint(largest) >> 23);
+    const float factor = __uint_as_float(static_cast<unsigned>(min(268 - exponent, 254)) << 23);
+    scale_ = 1.0f / factor;
+#pragma unroll
+    for (int step = 0; step < T::kDepthSteps; ++step) {
+#pragma unroll
+      for (int part = 0; part < 4; ++part) {
+        const int row = lane / 4 + part % 2 * 8;
+        const int dim =
+            step / kWords * kBlock + lane % 4 * (kBlock / 4) + step % kWords * 4 + part / 2 * 2;
+        const bf16* from = q + row * T::kHeadDim + dim;
+        const bool exists = row < group;
+        fragments_[step][part] = pack_f16(exists ? __bfloat162float(from[0]) * factor : 0.0f,
+                                          exists ? __bfloat162float(from[1]) * factor : 0.0f);
+      }
+    }
+  }
+  __device__ float scale() const { return scale_; }
+  __device__ void meet(WarpRows<T>& rows, unsigned keys, int first_key) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int n = 0; n < T::kKeys / 8; ++n) {
+#pragma unroll
+      for (float& score : rows.scores[0][n]) score = 0.0f;
+      const int row = first_key + 8 * n + lane / 4;
+#pragma unroll
+      for (int block = 0; block < T::kHeadDim / kBlock; ++block) {
+        std::uint32_t words[kWords];
+        const int byte = block * kBlock + lane % 4 * (kBlock / 4);
+        const unsigned at = keys + tile_offset<T, false>(row, byte / 16) + byte % 16;
+        if constexpr (kWords == 4) {
+          asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];\n"
+                       : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+                       : "r"(at));
+        } else {
+          asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];\n"
+                       : "=r"(words[0]), "=r"(words[1])
+                       : "r"(at));
+        }
+#pragma unroll
+        for (int i = 0; i < kWords; ++i) {
+          multiply_add_f16(rows.scores[0][n], fragments_[block * kWords + i],
+                           widen_codes<kFormatOf<T>>(words[i]),
+                           widen_codes<kFormatOf<T>>(words[i] >> 16));
+        }
+      }
+    }
+  }
+
+ private:
+  static constexpr int kBlock = T::kHeadDim < 64 ? T::kHeadDim : 64;  // codes that 4 threads read
+  static constexpr int kWords = kBlock / 16;
+
+  std::uint32_t fragments_[T::kDepthSteps][4];
+  float scale_;
+};
+
+/// Hides this warp's keys from the one numbered `visible` on.
+template <class T>
+__device__ __forceinline__ void hide_from(WarpRows<T>& rows, int visible) {
+  const int first = static_cast<int>(threadIdx.x) % 4 * 2;
+#pragma unroll
+  for (int n = 0; n < T::kKeys / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (8 * n + first + i % 2 >= visible) rows.scores[0][n][i] = -INFINITY;
+    }
+  }
+}
+
+/// sums += weights v, of this warp's keys from first_key on in the tile.
+template <class T>
+__device__ __forceinline__ void meet_values(WarpRows<T>& rows, unsigned values, int first_key,
+                                            float score_scale) {
+  if constexpr (!T::kF16) {
+    multiply_values(rows, values + first_key * T::kRowBytes, score_scale);
+  } else {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    std::uint32_t weights[1][4];
+    weigh(rows, 0, score_scale, weights);
+#pragma unroll
+    for (int chunk = 0; chunk < T::kRowBytes / 16; chunk += 2) {
+      std::uint32_t f[4];  // of two chunks the first and the last eight keys
+      load_transposed(f,
+                      values + tile_offset<T, true>(first_key + (lane & 15), chunk + (lane >> 4)));
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const std::uint32_t first = __byte_perm(f[2 * i], 0, 0x3120);
+        const std::uint32_t last = __byte_perm(f[2 * i + 1], 0, 0x3120);
+        multiply_add_f16(rows.sums[0][2 * (chunk + i)], weights[0],
+                         widen_codes<kFormatOf<T>>(first), widen_codes<kFormatOf<T>>(last));
+        multiply_add_f16(rows.sums[0][2 * (chunk + i) + 1], weights[0],
+                         widen_codes<kFormatOf<T>>(first >> 16),
+                         widen_codes<kFormatOf<T>>(last >> 16));
+      }
+    }
+  }
+}
+
+/// The dimension that sums[d][i] of this thread stands for.
+template <class T>
+__device__ __forceinline__ int dimension_of(int d, int i) {
+  const int pair = static_cast<int>(threadIdx.x) % 4;
+  if constexpr (!T::kF16) return 8 * d + 2 * pair + i % 2;
+  return d / 2 * 16 + 4 * pair + i % 2 * 2 + d % 2;
+}
+
+/// Of all keys of one split: its largest exponent and the sum of its weights relative to that.
+struct Merged {
+  float exponent, total;
+};
+
+/// Puts the warps' parts of each row together, relative to the largest of their references: sums in
+/// shared memory, one after the other for each warp.
+template <class T>
+__device__ __forceinline__ void merge_warps(WarpRows<T>& rows, float score_scale, float* parts,
+                                            Merged (&marks)[T::kWarps][kMostGroup]) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float total = rows.total[0][half];
+    total += __shfl_xor_sync(0xFFFFFFFFu, total, 1);
+    total += __shfl_xor_sync(0xFFFFFFFFu, total, 2);
+    const int row = 8 * half + lane / 4;
+    marks[warp][row] = {rows.reference[0][half] * score_scale, total};
+#pragma unroll
+    for (int d = 0; d < T::kHeadDim / 8; ++d) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        parts[(warp * kMostGroup + row) * T::kHeadDim + dimension_of<T>(d, i)] =
+            rows.sums[0][d][2 * half + i];
+      }
+    }
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const CachedOperands x) {
+  extern __shared__ __align__(1024) unsigned char shared_memory[];
+  __shared__ Merged marks[T::kWarps][kMostGroup];
+  const unsigned shared = static_cast<unsigned>(__cvta_generic_to_shared(shared_memory));
+  const unsigned stages = shared + T::kQueryBytes;
+  const int split = static_cast<int>(blockIdx.x);
+  const int kv_head = static_cast<int>(blockIdx.y);
+  const std::int64_t sequence = blockIdx.z;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+
+  const int first = split * x.split_keys;
+  const int end = min(first + x.split_keys, static_cast<int>(x.positions[sequence]) + 1);
+  const int tiles = max(end - first + kTileKeys - 1, 0) / kTileKeys;
+  const std::int64_t first_row = sequence * x.capacity + first;
+  const std::int64_t column = static_cast<std::int64_t>(kv_head) * T::kRowBytes;
+  const std::uint8_t* keys = x.keys + first_row * x.row_bytes + column;
+  const std::uint8_t* values = x.values + first_row * x.row_bytes + column;
+  const auto copy_next = [&](int tile) {
+    if (tile < tiles) {
+      const unsigned stage = stages + tile % T::kStages * T::kStageBytes;
+      const int existing = end - first - tile * kTileKeys;
+      const std::int64_t bytes = tile * kTileKeys * x.row_bytes;
+      copy_tile<T, false>(stage, keys + bytes, x.row_bytes, existing);
+      copy_tile<T, true>(stage + T::kTileBytes, values + bytes, x.row_bytes, existing);
+    }
+    close_copies();
+  };
+#pragma unroll
+  for (int tile = 0; tile < T::kStages - 1; ++tile) copy_next(tile);
+
+  const int first_head = kv_head * x.group;
+  const Queries<T> queries(x.q + sequence * x.q_stride + first_head * T::kHeadDim, x.group, shared);
+  float score_scale = x.score_scale * queries.scale();
+  if (T::kF16) score_scale *= x.key_scale.data[x.key_scale.count == 1 ? 0 : kv_head];
+  WarpRows<T> rows;
+  clear(rows);
+  for (int tile = 0; tile < tiles; ++tile) {
+    wait_for_groups<T::kStages - 2>();
+    __syncthreads();  // this tile is there for all, and nobody reads the one before any more
+    copy_next(tile + T::kStages - 1);
+    const int first_key = warp * T::kKeys;
+    const int visible = end - first - tile * kTileKeys - first_key;
+    if (visible <= 0) continue;
+    const unsigned stage = stages + tile % T::kStages * T::kStageBytes;
+    queries.meet(rows, stage, first_key);
+    if (visible < T::kKeys) hide_from(rows, visible);
+    raise_references(rows, score_scale);
+    meet_values(rows, stage + T::kTileBytes, first_key, score_scale);
+  }
+  wait_for_copies();
+  __syncthreads();
+
+  auto* parts = reinterpret_cast<float*>(shared_memory + T::kQueryBytes);
+  merge_warps(rows, score_scale, parts, marks);
+  __syncthreads();
+  const int heads = static_cast<int>(gridDim.y) * x.group;
+  for (int at = static_cast<int>(threadIdx.x); at < x.group * T::kHeadDim; at += T::kThreads) {
+    const int row = at / T::kHeadDim;
+    const int dim = at % T::kHeadDim;
+    float exponent = -INFINITY;
+#pragma unroll
+    for (int w = 0; w < T::kWarps; ++w) exponent = fmaxf(exponent, marks[w][row].exponent);
+    float sum = 0.0f, total = 0.0f;
+#pragma unroll
+    for (int w = 0; w < T::kWarps; ++w) {
+      if (marks[w][row].exponent == -INFINITY) continue;
+      const float weight = power_of_two(marks[w][row].exponent - exponent);
+      sum = fmaf(weight, parts[(w * kMostGroup + row) * T::kHeadDim + dim], sum);
+      total = fmaf(weight, marks[w][row].total, total);
+    }
+    const int head = first_head + row;
+    if (x.sums == nullptr) {
+      float result = sum / total;
+      if (T::kF16) result *= x.value_scale.data[x.value_scale.count == 1 ? 0 : kv_head];
+      x.out[sequence * x.out_stride + head * T::kHeadDim + dim] = __float2bfloat16_rn(result);
+    } else {
+      const std::int64_t part = (sequence * heads + head) * gridDim.x + split;
+      x.sums[part * T::kHeadDim + dim] = sum;
+      if (dim == 0) x.marks[part] = {exponent, total};
+    }
+  }
+}
+
+/// One block a head of q: the splits' parts in their order.
+__global__ void merge_splits_kernel(const CachedOperands x, int splits, int head_dim) {
+  const int head = static_cast<int>(blockIdx.x);
+  const std::int64_t sequence = blockIdx.y;
+  const int dim = static_cast<int>(threadIdx.x);
+  const std::int64_t first = (sequence * gridDim.x + head) * splits;
+  float exponent = -INFINITY;
+  for (int s = 0; s < splits; ++s) exponent = fmaxf(exponent, x.marks[first + s].x);
+  float sum = 0.0f, total = 0.0f;
+#pragma unroll 8
+  for (int s = 0; s < splits; ++s) {
+    const float2 mark = x.marks[first + s];
+    if (mark.x == -INFINITY) continue;
+    const float weight = power_of_two(mark.x - exponent);
+    sum = fmaf(weight, x.sums[(first + s) * head_dim + dim], sum);
+    total = fmaf(weight, mark.y, total);
+  }
+  float result = sum / total;
+  if (x.value_scale.data != nullptr) {
+    result *= x.value_scale.data[x.value_scale.count == 1 ? 0 : head / x.group];
+  }
+  x.out[sequence * x.out_stride + head * head_dim + dim] = __float2bfloat16_rn(result);
+}
+
+template <int head_dim, DType format>
+void launch(cudaStream_t stream, const CachedOperands& operands, dim3 grid) {
+  using T = CachedTile<head_dim, format>;
+  const auto kernel = cached_attention_kernel<T>;
+  FP8CAL_CUDA(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::kSharedBytes));
+  kernel<<<grid, T::kThreads, T::kSharedBytes, stream>>>(operands);
+  FP8CAL_CUDA(cudaGetLastError());
+  if (grid.x == 1) return;
+  const dim3 heads(grid.y * static_cast<unsigned>(operands.group), grid.z);
+  merge_splits_kernel<<<heads, head_dim, 0, stream>>>(operands, static_cast<int>(grid.x), head_dim);
+  FP8CAL_CUDA(cudaGetLastError());
+}
+
+template <int head_dim>
+void launch_for_format(cudaStream_t stream, const CachedOperands& operands, dim3 grid,
+                       DType format) {
+  if (format == DType::bf16) return launch<head_dim, DType::bf16>(stream, operands, grid);
+  if (format == DType::e4m3) return launch<head_dim, DType::e4m3>(stream, operands, grid);
+  launch<head_dim, DType::e5m2>(stream, operands, grid);
+}
+
+}  // namespace
+
+float* CudaCachedAttention::reserve(std::size_t floats) {
+  if (floats > partials_count_) {
+    partials_ = allocate_device_memory(floats * sizeof(float));
+    partials_count_ = floats;
+  }
+  return static_cast<float*>(partials_.get());
+}
+
+void CudaCachedAttention::run(cudaStream_t stream, ConstMatrix q, const KvCache& cache,
+                              const std::uint32_t* positions, std::size_t head_dim, Matrix out) {
+  constexpr std::size_t kLargestYZ = 65535;  // of a grid
+  expect_multiple("cached_attention: columns of q", q.cols, head_dim);
+  expect_multiple("cached_attention: columns of keys", cache.keys.cols, head_dim);
+  const std::size_t sequences = cache.sequences();
+  const std::size_t q_heads = q.cols / head_dim;
+  const std::size_t kv_heads = cache.keys.cols / head_dim;
+  expect_cache("cached_attention:", cache, cache.keys.cols, kv_heads);
+  expect_matrix("cached_attention: q", q, sequences, q.cols);
+  expect_matrix("cached_attention: out", out, sequences, q.cols);
+  if (sequences == 0 || q_heads == 0) return;
+  expect_multiple("cached_attention: heads of q", q_heads, kv_heads);
+  expect_at_most("cached_attention: heads of q for one of k", q_heads / kv_heads, kMostGroup);
+  expect_at_most("cached_attention: capacity", cache.capacity, std::size_t{1} << 30);
+  expect_at_most("cached_attention: sequences", sequences, kLargestYZ);
+  expect_at_most("cached_attention: heads of k", kv_heads, kLargestYZ);
+  if (!rows_aligned(cache.keys, 16) || !rows_aligned(cache.values, 16)) {
+    throw std::invalid_argument("cached_attention: cache: expected rows at multiples of 16 bytes");
+  }
+
+  const std::size_t tiles = ceil_divide(cache.capacity, kTileKeys);
+  const std::size_t wanted = std::min(ceil_divide(kBlocksAHead, sequences), tiles);
+  const std::size_t split_tiles = ceil_divide(tiles, wanted);
+  const std::size_t splits = ceil_divide(tiles, split_tiles);
+  const std::size_t parts = splits > 1 ? sequences * q_heads * splits : 0;
+  float* partials = parts > 0 ? reserve(parts * (head_dim + 2)) : nullptr;
+  const CachedOperands operands{
+      static_cast<const bf16*>(q.data),
+      static_cast<const std::uint8_t*>(cache.keys.data),
+      static_cast<const std::uint8_t*>(cache.values.data),
+      static_cast<bf16*>(out.data),
+      positions,
+      static_cast<std::int64_t>(q.stride),
+      static_cast<std::int64_t>(out.stride),
+      static_cast<std::int64_t>(cache.keys.cols * size_of(cache.keys.dtype)),
+      static_cast<int>(cache.capacity),
+      static_cast<int>(split_tiles * kTileKeys),
+      static_cast<int>(q_heads / kv_heads),
+      cache.key_scale,
+      cache.value_scale,
+      kLog2E / std::sqrt(static_cast<float>(head_dim)),
+      partials,
+      reinterpret_cast<float2*>(partials + parts * head_dim)};
+  const dim3 grid(static_cast<unsigned>(splits), static_cast<unsigned>(kv_heads),
+                  static_cast<unsigned>(sequences));
+  switch (head_dim) {
+    case 32:
+      return launch_for_format<32>(stream, operands, grid, cache.keys.dtype);
+    case 64:
+      return launch_for_format<64>(stream, operands, grid, cache.keys.dtype);
+    case 128:
+      return launch_for_format<128>(stream, operands, grid, cache.keys.dtype);
+  }
+  throw std::invalid_argument("cached_attention: head_dim: expected 32, 64 or 128, found " +
+                              std::to_string(head_dim));
+}
+
+}  // namespace fp8cal

@@ -1,0 +1,83 @@
+#include <cmath>
+
+#include "kernels/checks.hpp"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/pack.cuh"
+#include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/tokens.cuh"
+
+namespace fp8cal {
+namespace {
+
+using Bf16 = std::uint16_t;
+
+constexpr unsigned kTopThreads = 1024;  // one block walks through a whole row
+
+/// Orders logits and, of equal ones, the first column above the later; 0: none. NaNs are none.
+__device__ std::uint64_t rank_of(Bf16 bits, std::uint32_t column) {
+  const float value = to_float(bits);
+  if (isnan(value)) return 0;
+  const Bf16 plain = value == 0.0f ? 0 : bits;  // -0 is as large as 0
+  const std::uint32_t ordered = plain & 0x8000u ? ~plain & 0xFFFFu : plain | 0x8000u;
+  return static_cast<std::uint64_t>(ordered) << 32 | (0xFFFFFFFFu - column);
+}
+
+template <bool aligned>
+__global__ void __launch_bounds__(kTopThreads)
+    top_tokens_kernel(ConstMatrix logits, std::uint32_t first_id, TopToken* tops) {
+  const std::size_t r = blockIdx.x;
+  const auto* row = static_cast<const Bf16*>(logits.data) + r * logits.stride;
+  std::uint64_t best = 0;
+#pragma unroll 4
+  for (std::size_t c = threadIdx.x * kPack; c < logits.cols; c += kTopThreads * kPack) {
+    const unsigned count = pack_size(c, logits.cols);
+    const Pack pack = load<aligned>(row + c, count);
+#pragma unroll
+    for (unsigned i = 0; i < kPack; ++i) {
+      if (i >= count) continue;
+      const std::uint64_t rank = rank_of(pack.at[i], static_cast<std::uint32_t>(c + i));
+      best = rank > best ? rank : best;
+    }
+  }
+  best = reduce_block(best, [](std::uint64_t a, std::uint64_t b) { return a > b ? a : b; });
+  if (threadIdx.x != 0) return;
+  const std::uint32_t column = best == 0 ? 0 : 0xFFFFFFFFu - static_cast<std::uint32_t>(best);
+  tops[r] = {best == 0 ? -INFINITY : to_float(row[column]), first_id + column};
+}
+
+__global__ void __launch_bounds__(kThreads)
+    next_tokens_kernel(const TopToken* tops, std::size_t slices, std::size_t rows,
+                       std::uint32_t* ids, std::uint32_t* positions) {
+  const std::size_t r = std::size_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (r >= rows) return;
+  TopToken best = tops[r];
+  for (std::size_t s = 1; s < slices; ++s) {
+    const TopToken& other = tops[s * rows + r];
+    if (other.logit > best.logit) best = other;
+  }
+  ids[r] = best.id;
+  ++positions[r];
+}
+
+}  // namespace
+
+// Reads 2 bytes an element.
+void cuda_top_tokens(cudaStream_t stream, ConstMatrix logits, std::uint32_t first_id,
+                     TopToken* tops) {
+  expect_matrix("top_tokens: logits", logits, logits.rows, logits.cols);
+  if (logits.rows == 0) return;
+  expect_at_most("top_tokens: rows", logits.rows, kMaxGridX);
+  const auto kernel = packs_aligned(logits) ? top_tokens_kernel<true> : top_tokens_kernel<false>;
+  kernel<<<static_cast<unsigned>(logits.rows), kTopThreads, 0, stream>>>(logits, first_id, tops);
+  FP8CAL_CUDA(cudaGetLastError());
+}
+
+void cuda_next_tokens(cudaStream_t stream, const TopToken* tops, std::size_t slices,
+                      std::size_t rows, std::uint32_t* ids, std::uint32_t* positions) {
+  if (rows == 0) return;
+  const auto blocks = static_cast<unsigned>(ceil_divide(rows, kThreads));
+  next_tokens_kernel<<<blocks, kThreads, 0, stream>>>(tops, slices, rows, ids, positions);
+  FP8CAL_CUDA(cudaGetLastError());
+}
+
+}  // namespace fp8cal
