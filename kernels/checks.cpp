@@ -64,9 +64,33 @@ void expect_scales(const char* name, const Scales& scales, std::size_t rows) {
   fail(name, "1 or " + std::to_string(rows) + " scales", std::to_string(scales.count));
 }
 
+void expect_cache(const std::string& name, const KvCache& cache, std::size_t cols,
+                  std::size_t kv_heads) {
+  const std::string keys = name + " keys", values = name + " values";
+  const Matrix& k = cache.keys;
+  if (k.dtype == DType::bf16) {
+    expect_matrix(keys.c_str(), k, k.rows, cols);
+  } else {
+    expect_fp8(keys.c_str(), k, k.rows, cols);
+    expect_scales((name + " key_scale").c_str(), cache.key_scale, kv_heads);
+    expect_scales((name + " value_scale").c_str(), cache.value_scale, kv_heads);
+  }
+  expect_matrix(values.c_str(), cache.values, k.rows, cols, k.dtype);
+  for (const std::size_t stride : {k.stride, cache.values.stride}) {
+    if (stride != cols)
+      fail(name, "dense keys and values", "a stride of " + std::to_string(stride));
+  }
+  expect_multiple((name + " rows").c_str(), k.rows, cache.capacity);
+}
+
 void expect_multiple(const char* name, std::size_t value, std::size_t divisor) {
   if (divisor != 0 && value % divisor == 0) return;
   fail(name, "a multiple of " + std::to_string(divisor), std::to_string(value));
+}
+
+void expect_at_most(const char* name, std::size_t value, std::size_t most) {
+  if (value <= most) return;
+  fail(name, "at most " + std::to_string(most), std::to_string(value));
 }
 
 }  // namespace fp8cal

@@ -23,7 +23,14 @@ void expect_fp8(const char* name, const ConstMatrix& matrix, std::size_t rows, s
 /// One scale, or one for each of `rows`.
 void expect_scales(const char* name, const Scales& scales, std::size_t rows);
 
+/// `cache` is dense, of whole sequences, `cols` columns wide, and has the scales that its dtype
+/// needs: for the tensor or for each of `kv_heads`.
+void expect_cache(const std::string& name, const KvCache& cache, std::size_t cols,
+                  std::size_t kv_heads);
+
 /// `value` is a multiple of `divisor`, which is not zero.
 void expect_multiple(const char* name, std::size_t value, std::size_t divisor);
+
+void expect_at_most(const char* name, std::size_t value, std::size_t most);
 
 }  // namespace fp8cal
