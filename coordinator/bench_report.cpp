@@ -32,6 +32,11 @@ double sum_of(const std::vector<KernelTime>& lines) {
   return sum;
 }
 
+/// Bytes a second; 0 of products and attention, which arithmetic bounds in a microbatch.
+double memory_speed(const KernelTime& line) {
+  return line.flop > 0 ? 0 : per_second(line.bytes, line.seconds);
+}
+
 /// A figure, or blanks where there is none.
 std::string cell(double figure, int width, int decimals) {
   return figure > 0 ? fmt::format(" {:>{}.{}f}", figure, width, decimals)
@@ -73,7 +78,7 @@ std::string profile_table(const PassProfile& pass) {
                                   line.calls == 0 ? "" : std::to_string(line.calls),
                                   line.seconds * 1e3, 100 * per_second(line.seconds, sum)) +
                       cell(per_second(line.flop, line.seconds) / 1e12, 10, 3) +
-                      cell(per_second(line.bytes, line.seconds) / 1e9, 9, 2);
+                      cell(memory_speed(line) / 1e9, 9, 2);
     row.erase(row.find_last_not_of(' ') + 1);
     text += row + "\n";
   }
@@ -107,7 +112,7 @@ nlohmann::ordered_json profile_json(const PassProfile& pass) {
     kernel["seconds"] = line.seconds;
     kernel["share"] = per_second(line.seconds, sum);
     if (line.flop > 0) kernel["tflops"] = per_second(line.flop, line.seconds) / 1e12;
-    if (line.bytes > 0) kernel["gb_per_s"] = per_second(line.bytes, line.seconds) / 1e9;
+    if (line.bytes > 0 && line.flop == 0) kernel["gb_per_s"] = memory_speed(line) / 1e9;
     kernels.push_back(std::move(kernel));
   }
   return {{"pass", pass.pass},

@@ -98,15 +98,28 @@ void TimedBackend::timed(const Call& call, const Work& work) {
 }
 
 template <class Work>
-void TimedBackend::timed_product(const char* kernel, const ConstMatrix& x, const Matrix& out,
-                                 const Work& work) {
+void TimedBackend::timed_product(const char* kernel, const ConstMatrix& x,
+                                 const ConstMatrix& weight, const Matrix& out, const Work& work) {
   const double flop = 2.0 * static_cast<double>(out.rows * out.cols) * static_cast<double>(x.cols);
-  timed({kernel, out.rows, out.cols, x.cols, flop, 0}, work);
+  const double bytes = bytes_of(x) + bytes_of(weight) + bytes_of(out);
+  timed({kernel, out.rows, out.cols, x.cols, flop, bytes}, work);
 }
 
 template <class Work>
 void TimedBackend::timed_bytes(const char* kernel, double bytes, const Work& work) {
   timed({kernel, 0, 0, 0, 0, bytes}, work);
+}
+
+void TimedBackend::time(const char* kernel, double bytes, const std::function<void()>& work) {
+  timed_bytes(kernel, bytes, work);
+}
+
+std::unique_ptr<Recording> TimedBackend::record(const std::function<void()>& calls) {
+  return inner_.record([this, calls] {
+    start();
+    calls();
+    stop();
+  });
 }
 
 void TimedBackend::upload(void* device, const void* host, std::size_t bytes) {
@@ -143,13 +156,36 @@ void TimedBackend::rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, Cons
   timed_bytes("rope", 2 * bytes_of(x), [&] { inner_.rope(x, head_dim, cosine, sine); });
 }
 
+void TimedBackend::rope_append(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim,
+                               ConstMatrix cosine, ConstMatrix sine, const std::uint32_t* positions,
+                               const KvCache& cache) {
+  const std::size_t kept = 2 * k.rows * k.cols * size_of(cache.keys.dtype);
+  const double bytes = 2 * (bytes_of(q) + bytes_of(k)) + bytes_of(v) + static_cast<double>(kept);
+  timed_bytes("rope_append", bytes,
+              [&] { inner_.rope_append(q, k, v, head_dim, cosine, sine, positions, cache); });
+}
+
 void TimedBackend::attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                              std::size_t sequence_length, Matrix out) {
-  // Two products of each query with half of its sequence's keys and values, on average.
-  const double flop =
-      4.0 * static_cast<double>(q.rows * q.cols) * static_cast<double>(sequence_length) / 2;
-  timed({"attention", 0, 0, 0, flop, 0},
+  // Two products of each query with the keys and values that it sees: all but half of those that
+  // belong to queries, on average.
+  const double length = static_cast<double>(sequence_length);
+  const double rows = static_cast<double>(q.rows);
+  const double queries = k.rows == 0 ? 0 : rows * length / static_cast<double>(k.rows);
+  const double flop = 4.0 * rows * static_cast<double>(q.cols) * (length - queries / 2);
+  const double bytes = bytes_of(q) + bytes_of(k) + bytes_of(v) + bytes_of(out);
+  timed({"attention", 0, 0, 0, flop, bytes},
         [&] { inner_.attention(q, k, v, head_dim, sequence_length, out); });
+}
+
+void TimedBackend::cached_attention(ConstMatrix q, const KvCache& cache,
+                                    const std::uint32_t* positions, std::size_t head_dim,
+                                    Matrix out) {
+  const double flop =
+      4.0 * static_cast<double>(q.rows * q.cols) * static_cast<double>(cache.capacity);
+  const double bytes = bytes_of(q) + bytes_of(cache.keys) + bytes_of(cache.values) + bytes_of(out);
+  timed({"cached_attention", 0, 0, 0, flop, bytes},
+        [&] { inner_.cached_attention(q, cache, positions, head_dim, out); });
 }
 
 void TimedBackend::silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) {
@@ -157,13 +193,19 @@ void TimedBackend::silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) {
 }
 
 void TimedBackend::multiply(ConstMatrix x, ConstMatrix weight, Matrix out) {
-  timed_product("multiply", x, out, [&] { inner_.multiply(x, weight, out); });
+  timed_product("multiply", x, weight, out, [&] { inner_.multiply(x, weight, out); });
 }
 
 void TimedBackend::multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix weight,
                                    Scales weight_scale, Matrix out) {
-  timed_product("multiply_scaled", x, out,
+  timed_product("multiply_scaled", x, weight, out,
                 [&] { inner_.multiply_scaled(x, x_scale, weight, weight_scale, out); });
+}
+
+void TimedBackend::multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight,
+                                Scales weight_scale, Matrix out) {
+  timed_product("multiply_few", x, weight, out,
+                [&] { inner_.multiply_few(x, x_scale, weight, weight_scale, out); });
 }
 
 void TimedBackend::quantize(ConstMatrix x, Scales scale, Matrix out) {
@@ -218,6 +260,17 @@ void TimedBackend::combine_comparison(const ComparisonPartial* partials, std::si
   const std::size_t token_bytes = slices * sizeof(ComparisonPartial) + sizeof(float) + 1;
   timed_bytes("combine_comparison", static_cast<double>(tokens * token_bytes),
               [&] { inner_.combine_comparison(partials, slices, tokens, kl, same_top); });
+}
+
+void TimedBackend::top_tokens(ConstMatrix logits, std::uint32_t first_id, TopToken* tops) {
+  timed_bytes("top_tokens", bytes_of(logits), [&] { inner_.top_tokens(logits, first_id, tops); });
+}
+
+void TimedBackend::next_tokens(const TopToken* tops, std::size_t slices, std::size_t rows,
+                               std::uint32_t* ids, std::uint32_t* positions) {
+  const std::size_t row_bytes = slices * sizeof(TopToken) + 3 * sizeof(std::uint32_t);
+  timed_bytes("next_tokens", static_cast<double>(rows * row_bytes),
+              [&] { inner_.next_tokens(tops, slices, rows, ids, positions); });
 }
 
 void TimedBackend::interleave_columns(const void* gathered, std::size_t parts, Matrix out) {

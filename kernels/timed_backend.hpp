@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,8 +15,8 @@ struct KernelTime {
   std::string kernel;  ///< the method's name; products: with "MxNxK"
   std::size_t calls = 0;
   double seconds = 0;
-  double flop = 0;   ///< 0 where memory bounds the operation
-  double bytes = 0;  ///< that must at least be read and written; 0 where arithmetic bounds it
+  double flop = 0;   ///< of products and attention; else 0
+  double bytes = 0;  ///< that must at least be read and written
 };
 
 /// Where the time between start() and stop() went.
@@ -32,15 +33,21 @@ KernelProfile& operator+=(KernelProfile& sum, const KernelProfile& summand);
 
 /// Passes every call on to another backend, and times those between start() and stop() on the
 /// device. Timing waits for nothing: calls stay as asynchronous as they are. Buffers and streams
-/// are the other backend's, which must outlive this. Uses all of its marks.
+/// are the other backend's, which must outlive this. Uses all of its marks. Attention over a cache
+/// is counted as if every position were taken: where a sequence stands only the device knows.
 class TimedBackend final : public Backend {
  public:
   explicit TimedBackend(Backend& inner) : inner_(inner) {}
 
   void start();
   void stop();
-  /// Of what was recorded last; waits until it is done.
+  /// Of what was timed last; waits until it is done.
   KernelProfile profile();
+  /// Times what is not a call of a backend, as one of `kernel`. kernel: lives as long as this.
+  void time(const char* kernel, double bytes, const std::function<void()>& work);
+  /// Every replay is timed, as if it stood between start() and stop(). Of several recordings only
+  /// the one made last may be replayed.
+  std::unique_ptr<Recording> record(const std::function<void()>& calls) override;
 
   std::string name() const override { return inner_.name(); }
   std::string device() const override { return inner_.device(); }
@@ -68,12 +75,18 @@ class TimedBackend final : public Backend {
                     Matrix out) override;
   void add(Matrix residual, ConstMatrix delta) override;
   void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) override;
+  void rope_append(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim, ConstMatrix cosine,
+                   ConstMatrix sine, const std::uint32_t* positions, const KvCache& cache) override;
   void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                  std::size_t sequence_length, Matrix out) override;
+  void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
+                        std::size_t head_dim, Matrix out) override;
   void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) override;
   void multiply(ConstMatrix x, ConstMatrix weight, Matrix out) override;
   void multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                        Matrix out) override;
+  void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
+                    Matrix out) override;
   void quantize(ConstMatrix x, Scales scale, Matrix out) override;
   void quantize_rows(ConstMatrix x, Matrix out, float* scales) override;
   void dequantize(ConstMatrix codes, Scales scale, Matrix out) override;
@@ -89,6 +102,9 @@ class TimedBackend final : public Backend {
                            ComparisonPartial* partials) override;
   void combine_comparison(const ComparisonPartial* partials, std::size_t slices, std::size_t tokens,
                           float* kl, std::uint8_t* same_top) override;
+  void top_tokens(ConstMatrix logits, std::uint32_t first_id, TopToken* tops) override;
+  void next_tokens(const TopToken* tops, std::size_t slices, std::size_t rows, std::uint32_t* ids,
+                   std::uint32_t* positions) override;
   void interleave_columns(const void* gathered, std::size_t parts, Matrix out) override;
 
  private:
@@ -102,7 +118,8 @@ class TimedBackend final : public Backend {
   template <class Work>
   void timed(const Call& call, const Work& work);
   template <class Work>
-  void timed_product(const char* kernel, const ConstMatrix& x, const Matrix& out, const Work& work);
+  void timed_product(const char* kernel, const ConstMatrix& x, const ConstMatrix& weight,
+                     const Matrix& out, const Work& work);
   template <class Work>
   void timed_bytes(const char* kernel, double bytes, const Work& work);
 

@@ -5,7 +5,7 @@
 
 #include "kernels/checks.hpp"
 #include "kernels/cpu/math.hpp"
-#include "kernels/float_formats.hpp"
+#include "kernels/cpu/top_tokens.hpp"
 
 namespace fp8cal {
 namespace {
@@ -14,23 +14,6 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 /// Sums run over blocks of so many elements and then over the blocks, to round less.
 constexpr std::size_t kBlock = 1024;
-
-/// The largest of a row and where it stands first; -infinity and 0 where nothing is above that.
-struct Top {
-  float logit = kMinusInfinity;
-  std::size_t column = 0;
-};
-
-Top top_of(const VectorKernels& kernels, const std::uint16_t* row, std::size_t cols) {
-  Top top;
-  for (std::size_t c = 0; c < cols; c += kBlock) {
-    const float largest = kernels.maximum(row + c, std::min(kBlock, cols - c));
-    if (largest > top.logit) top = {largest, c};
-  }
-  if (top.logit == kMinusInfinity) return top;
-  while (bf16_to_float(row[top.column]) != top.logit) ++top.column;
-  return top;
-}
 
 /// What exponents are relative to: exp(-infinity - base) is to be 0 and not NaN.
 float base_of(float maximum) { return maximum == kMinusInfinity ? 0.0f : maximum; }

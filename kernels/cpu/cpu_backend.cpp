@@ -14,6 +14,7 @@
 
 #include "kernels/cpu/aligned_array.hpp"
 #include "kernels/cpu/attention.hpp"
+#include "kernels/cpu/cached_attention.hpp"
 #include "kernels/cpu/comparison.hpp"
 #include "kernels/cpu/dequantize.hpp"
 #include "kernels/cpu/elementwise.hpp"
@@ -23,6 +24,7 @@
 #include "kernels/cpu/row_errors.hpp"
 #include "kernels/cpu/softmax.hpp"
 #include "kernels/cpu/statistics.hpp"
+#include "kernels/cpu/top_tokens.hpp"
 
 namespace fp8cal {
 namespace {
@@ -97,9 +99,18 @@ class CpuBackend final : public Backend {
   void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) override {
     cpu_rope(context_, x, head_dim, cosine, sine);
   }
+  void rope_append(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim, ConstMatrix cosine,
+                   ConstMatrix sine, const std::uint32_t* positions,
+                   const KvCache& cache) override {
+    cpu_rope_append(context_, q, k, v, head_dim, cosine, sine, positions, cache);
+  }
   void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                  std::size_t sequence_length, Matrix out) override {
     cpu_attention(context_, q, k, v, head_dim, sequence_length, out);
+  }
+  void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
+                        std::size_t head_dim, Matrix out) override {
+    cpu_cached_attention(context_, q, cache, positions, head_dim, out);
   }
   void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) override {
     cpu_silu_multiply(context_, gate, up, out);
@@ -110,6 +121,10 @@ class CpuBackend final : public Backend {
   void multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                        Matrix out) override {
     cpu_multiply_scaled(context_, x, x_scale, weight, weight_scale, out);
+  }
+  void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
+                    Matrix out) override {
+    cpu_multiply_few(context_, x, x_scale, weight, weight_scale, out);
   }
   void quantize(ConstMatrix x, Scales scale, Matrix out) override {
     cpu_quantize(context_, x, scale, out);
@@ -143,6 +158,13 @@ class CpuBackend final : public Backend {
   void combine_comparison(const ComparisonPartial* partials, std::size_t slices, std::size_t tokens,
                           float* kl, std::uint8_t* same_top) override {
     cpu_combine_comparison(context_, partials, slices, tokens, kl, same_top);
+  }
+  void top_tokens(ConstMatrix logits, std::uint32_t first_id, TopToken* tops) override {
+    cpu_top_tokens(context_, logits, first_id, tops);
+  }
+  void next_tokens(const TopToken* tops, std::size_t slices, std::size_t rows, std::uint32_t* ids,
+                   std::uint32_t* positions) override {
+    cpu_next_tokens(tops, slices, rows, ids, positions);
   }
   void interleave_columns(const void* gathered, std::size_t parts, Matrix out) override {
     cpu_interleave_columns(context_, gathered, parts, out);

@@ -4,8 +4,8 @@
 #include <functional>
 #include <vector>
 
-#include "kernels/cpu/aligned_array.hpp"
 #include "kernels/checks.hpp"
+#include "kernels/cpu/aligned_array.hpp"
 
 namespace fp8cal {
 namespace {
@@ -39,10 +39,26 @@ struct Product {
   ConstMatrix x;
   ConstMatrix weight;
   const StoreRow& store;
+  Scales weight_scale = {};  // of FP8 weights taken as bf16(code * scale); none: as the codes are
 };
 
 auto decoder(const VectorKernels& kernels, DType dtype) {
   return dtype == DType::e4m3 ? kernels.decode_e4m3 : kernels.decode_e5m2;
+}
+
+/// out[i] = the bf16 number that the FP8 weight [row][k + i] is multiplied as.
+void read_weight(const Product& product, std::size_t row, std::size_t k, std::size_t depth,
+                 std::uint16_t* out) {
+  const VectorKernels& kernels = product.kernels;
+  const std::uint8_t* codes = product.weight.row<std::uint8_t>(row) + k;
+  const Scales& scale = product.weight_scale;
+  if (scale.data == nullptr) {
+    decoder(kernels, product.weight.dtype)(codes, depth, out);
+    return;
+  }
+  const auto dequantize =
+      product.weight.dtype == DType::e4m3 ? kernels.dequantize_e4m3 : kernels.dequantize_e5m2;
+  dequantize(codes, scale.data[scale.count == 1 ? 0 : row], depth, out);
 }
 
 /// Packs weight rows `columns` from k on as panels of kTileDepth rows each.
@@ -60,9 +76,8 @@ void pack_panels(const Product& product, Range columns, std::size_t k, std::size
       continue;
     }
     std::uint16_t* rows = scratch.rows.at_least(width * kTileDepth);
-    const auto decode = decoder(kernels, product.weight.dtype);
     for (std::size_t i = 0; i < count; ++i) {
-      decode(product.weight.row<std::uint8_t>(first + i) + k, depth, rows + i * kTileDepth);
+      read_weight(product, first + i, k, depth, rows + i * kTileDepth);
     }
     kernels.pack_transposed(rows, kTileDepth, count, depth, panel);
   }
@@ -99,8 +114,8 @@ void multiply_block(const Product& product, Range rows, Range columns) {
 
 /// Cuts the output into blocks, enough of them for all threads.
 void multiply_blocks(const CpuContext& context, ConstMatrix x, ConstMatrix weight,
-                     const StoreRow& store) {
-  const Product product{context.kernels, x, weight, store};
+                     const StoreRow& store, Scales weight_scale = {}) {
+  const Product product{context.kernels, x, weight, store, weight_scale};
   const std::size_t threads = context.pool.threads();
   std::size_t width = kColumnBlock;
   std::size_t height = kRowBlock;
@@ -161,6 +176,26 @@ void cpu_multiply_scaled(const CpuContext& context, ConstMatrix x, Scales x_scal
     context.kernels.narrow_scaled(sums, row_scale, scales.data() + columns.first, columns.count,
                                   out.row<std::uint16_t>(row) + columns.first);
   });
+}
+
+void cpu_multiply_few(const CpuContext& context, ConstMatrix x, Scales x_scale, ConstMatrix weight,
+                      Scales weight_scale, Matrix out) {
+  expect_at_most("multiply_few: rows of x", x.rows, kFewRows);
+  if (weight.dtype == DType::bf16) return cpu_multiply(context, x, weight, out);
+  expect_matrix("multiply_few: weight", weight, weight.rows, x.cols, DType::e4m3);
+  if (x.dtype != DType::bf16) {
+    expect_matrix("multiply_few: x", x, x.rows, x.cols, DType::e4m3);
+    return cpu_multiply_scaled(context, x, x_scale, weight, weight_scale, out);
+  }
+  expect_matrix("multiply_few: x", x, x.rows, x.cols);
+  expect_matrix("multiply_few: out", out, x.rows, weight.rows);
+  expect_scales("multiply_few: weight_scale", weight_scale, weight.rows);
+  multiply_blocks(
+      context, x, weight,
+      [&](std::size_t row, Range columns, const float* sums) {
+        context.kernels.narrow(sums, columns.count, out.row<std::uint16_t>(row) + columns.first);
+      },
+      weight_scale);
 }
 
 }  // namespace fp8cal

@@ -5,9 +5,11 @@
 
 namespace fp8cal {
 
-/// As Backend::multiply and Backend::multiply_scaled.
+/// As the methods of Backend with the same names.
 void cpu_multiply(const CpuContext& context, ConstMatrix x, ConstMatrix weight, Matrix out);
 void cpu_multiply_scaled(const CpuContext& context, ConstMatrix x, Scales x_scale,
                          ConstMatrix weight, Scales weight_scale, Matrix out);
+void cpu_multiply_few(const CpuContext& context, ConstMatrix x, Scales x_scale, ConstMatrix weight,
+                      Scales weight_scale, Matrix out);
 
 }  // namespace fp8cal

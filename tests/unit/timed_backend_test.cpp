@@ -53,7 +53,7 @@ TEST_F(TimedBackendTest, CountsCallsOperationsAndBytes) {
   ASSERT_NE(product, nullptr);
   EXPECT_EQ(product->calls, 2u);
   EXPECT_EQ(product->flop, 2 * (2.0 * 4 * 5 * 6));
-  EXPECT_EQ(product->bytes, 0);
+  EXPECT_EQ(product->bytes, 2 * 2.0 * (4 * 6 + 5 * 6 + 4 * 5));
   const KernelTime* added = find(profile, "add");
   ASSERT_NE(added, nullptr);
   EXPECT_EQ(added->calls, 1u);
@@ -91,6 +91,76 @@ TEST_F(TimedBackendTest, CountsCausalAttention) {
   const KernelProfile profile = timed_.profile();
   ASSERT_EQ(profile.kernels.size(), 1u);
   EXPECT_EQ(profile.kernels[0].flop, 16 * 4.0 * 8 * 8 / 2);
+  EXPECT_EQ(profile.kernels[0].bytes, 2.0 * 16 * (8 + 4 + 4 + 8));
+}
+
+TEST_F(TimedBackendTest, CountsAttentionOfTheLastRows) {
+  // The last 2 of 8 tokens see 7 and 8 keys; what both see of each other is counted as half.
+  const TestMatrix q = random_bf16(2, 8, 1), k = random_bf16(8, 4, 2);
+  TestMatrix out(DType::bf16, 2, 8);
+  timed_.start();
+  timed_.attention(q, k, k, 4, 8, out);
+  timed_.stop();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 1u);
+  EXPECT_EQ(profile.kernels[0].flop, 4.0 * 2 * 8 * (8 - 1));
+  EXPECT_EQ(profile.kernels[0].bytes, 2.0 * (2 * 8 + 2 * 8 * 4 + 2 * 8));
+}
+
+TEST_F(TimedBackendTest, CountsDecoding) {
+  // Two sequences with room for 8 tokens; two query heads of 4, one head of keys and values.
+  const std::uint32_t positions[2] = {3, 4};
+  const float one = 1.0f;
+  TestMatrix q = random_bf16(2, 8, 1), k = random_bf16(2, 4, 2), out(DType::bf16, 2, 8);
+  TestMatrix kept(DType::e4m3, 16, 4), weight(DType::e4m3, 8, 8);
+  const TestMatrix table = random_bf16(8, 2, 3);
+  const KvCache cache = {kept, kept, 8, {&one, 1}, {&one, 1}};
+  TopToken tops[2];
+  std::uint32_t ids[2], moved[2] = {3, 4};
+  for (std::size_t i = 0; i < 64; ++i) kept.code(i / 4, i % 4) = 0x38;
+  for (std::size_t i = 0; i < 64; ++i) weight.code(i / 8, i % 8) = 0x38;
+  timed_.start();
+  timed_.rope_append(q, k, k, 4, table, table, positions, cache);
+  timed_.cached_attention(q, cache, positions, 4, out);
+  timed_.multiply_few(q, {}, weight, {&one, 1}, out);
+  timed_.top_tokens(out, 0, tops);
+  timed_.next_tokens(tops, 1, 2, ids, moved);
+  timed_.stop();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 5u);
+  EXPECT_EQ(find(profile, "rope_append")->bytes, 2 * 2.0 * (16 + 8) + 2 * 8 + 2 * 8);
+  EXPECT_EQ(find(profile, "cached_attention")->flop, 4.0 * 2 * 8 * 8);
+  EXPECT_EQ(find(profile, "cached_attention")->bytes, 2 * 2.0 * 16 + 2 * 64);
+  EXPECT_EQ(find(profile, "multiply_few 2x8x8")->flop, 2.0 * 2 * 8 * 8);
+  EXPECT_EQ(find(profile, "multiply_few 2x8x8")->bytes, 2 * 2.0 * 16 + 64);
+  EXPECT_EQ(find(profile, "top_tokens")->bytes, 2.0 * 16);
+  EXPECT_EQ(find(profile, "next_tokens")->bytes, 2.0 * (8 + 12));
+}
+
+TEST_F(TimedBackendTest, TimesOtherWorkUnderItsName) {
+  timed_.start();
+  timed_.time("gather", 100, [] { std::this_thread::sleep_for(std::chrono::milliseconds(5)); });
+  timed_.stop();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 1u);
+  EXPECT_EQ(profile.kernels[0].kernel, "gather");
+  EXPECT_GE(profile.kernels[0].seconds, 0.005);
+  EXPECT_EQ(profile.kernels[0].bytes, 100);
+}
+
+TEST_F(TimedBackendTest, TimesEachReplayByItself) {
+  TestMatrix x = random_bf16(4, 4, 1);
+  const auto recording = timed_.record([&] {
+    timed_.add(x, x);
+    timed_.add(x, x);
+  });
+  timed_.add(x, x);  // not a part of it
+  recording->replay();
+  recording->replay();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 1u);
+  EXPECT_EQ(profile.kernels[0].calls, 2u);
+  EXPECT_GE(profile.seconds, profile.kernels[0].seconds);
 }
 
 TEST_F(TimedBackendTest, TellsKernelsFromWhatLiesBetween) {
