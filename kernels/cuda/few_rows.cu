@@ -52,9 +52,10 @@ __device__ __forceinline__ uint4 load_often(const std::uint8_t* from) {
 /// in bf16's 2^120 times too low, subnormal ones included.
 __device__ __forceinline__ std::uint32_t widen_pair(std::uint32_t high_bytes) {
   const std::uint32_t low = (high_bytes & 0x80008000u) | ((high_bytes >> 4) & 0x07F007F0u);
-  const std::uint32_t power = 0x7B807B80u;  // 2^120, twice
+  constexpr std::uint32_t kPower = 0x7B807B80u;  // 2^120, twice
+  constexpr std::uint32_t kZero = 0x80008000u;   // -0, which changes no summand
   std::uint32_t wide;
-  asm("mul.rn.bf16x2 %0, %1, %2;\n" : "=r"(wide) : "r"(low), "r"(power));
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;\n" : "=r"(wide) : "r"(low), "r"(kPower), "r"(kZero));
   return wide;
 }
 
@@ -92,17 +93,24 @@ __device__ __forceinline__ void multiply_step(const Step<meeting, column_tiles, 
       }
     } else {
 #pragma unroll
-      for (int i = 0; i < 4; i += 2) {
-        const std::uint32_t a[4] = {word(low, i), word(high, i), word(low, i + 1),
-                                    word(high, i + 1)};
+      for (int m = 0; m < row_tiles; ++m) {
+        // FP8 tensor cores keep fewer bits of long sums: theirs are short, and added up outside.
+        float part[4] = {};
+        float(&into)[4] = meeting == Meeting::e4m3 ? part : sums[n][m];
 #pragma unroll
-        for (int m = 0; m < row_tiles; ++m) {
+        for (int i = 0; i < 4; i += 2) {
+          const std::uint32_t a[4] = {word(low, i), word(high, i), word(low, i + 1),
+                                      word(high, i + 1)};
           const std::uint32_t b0 = word(step.x[m][0], i), b1 = word(step.x[m][0], i + 1);
           if constexpr (meeting == Meeting::bf16) {
-            multiply_add(sums[n][m], a, b0, b1);
+            multiply_add(into, a, b0, b1);
           } else {
-            multiply_add_e4m3(sums[n][m], a, b0, b1);
+            multiply_add_e4m3(into, a, b0, b1);
           }
+        }
+        if constexpr (meeting == Meeting::e4m3) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) sums[n][m][i] += part[i];
         }
       }
     }

@@ -1,0 +1,136 @@
+#include <gtest/gtest.h>
+
+#include "product_test.hpp"
+
+namespace fp8cal {
+namespace {
+
+class CudaFewRows : public BothBackends {
+ protected:
+  /// The same product of both backends. A null scale: none.
+  void compare(const TestMatrix& x, const std::vector<float>& x_scale, const TestMatrix& weight,
+               const std::vector<float>& weight_scale, std::size_t gap, const std::string& what) {
+    const std::size_t rows = x.view().rows, columns = weight.view().rows;
+    TestMatrix expected(DType::bf16, rows, columns, gap), found(DType::bf16, rows, columns, gap);
+    const auto host = [](const std::vector<float>& scales) {
+      return scales.empty() ? Scales{} : Scales{scales.data(), scales.size()};
+    };
+    cpu_->multiply_few(x, host(x_scale), weight, host(weight_scale), expected);
+    const DeviceCopy dx(*cuda_, x), dweight(*cuda_, weight), out(*cuda_, found);
+    const ScalesOnDevice dxs(*cuda_, x_scale), dws(*cuda_, weight_scale);
+    cuda_->multiply_few(dx, x_scale.empty() ? Scales{} : Scales(dxs), dweight,
+                        weight_scale.empty() ? Scales{} : Scales(dws), out);
+    out.download(found);
+    expect_close(found, expected, what);
+  }
+};
+
+TEST_F(CudaFewRows, AgreesWithTheReference) {
+  const Size sizes[] = {{1, 4096, 4096}, {1, 6144, 4096}, {7, 520, 14336}, {8, 4096, 1024},
+                        {9, 1000, 2048}, {16, 96, 4096},  {17, 33, 4096},  {32, 4096, 4096},
+                        {32, 17, 528},   {1, 1, 16},      {3, 16, 48},     {5, 128, 80},
+                        {2, 4096, 14336}};
+  for (const Size& size : sizes) {
+    for (const std::size_t gap : {0, 16}) {
+      const std::string what = size.to_string() + " + " + std::to_string(gap);
+      const TestMatrix x = tiled_bf16(size.rows, size.depth, 1, gap);
+      const TestMatrix weight = tiled_bf16(size.columns, size.depth, 2, gap);
+      const TestMatrix x8 = tiled_fp8(*cpu_, DType::e4m3, size.rows, size.depth, 3, gap);
+      const TestMatrix weight8 = tiled_fp8(*cpu_, DType::e4m3, size.columns, size.depth, 4, gap);
+      const std::vector<float> one = {0.01f};
+      compare(x, {}, weight, {}, gap, "bf16, " + what);
+      compare(x8, one, weight8, one, gap, "e4m3, " + what);
+      compare(x8, spread_scales(size.rows, 0.01f), weight8, spread_scales(size.columns, 0.02f), gap,
+              "e4m3, vectors, " + what);
+      compare(x, {}, weight8, one, gap, "bf16 by e4m3, " + what);
+      compare(x, {}, weight8, spread_scales(size.columns, 0.02f), gap,
+              "bf16 by e4m3, vectors, " + what);
+    }
+  }
+}
+
+TEST_F(CudaFewRows, EveryCodeOfAWeightIsExact) {
+  constexpr std::size_t kDepth = 16;
+  TestMatrix x(DType::bf16, 1, kDepth), weight(DType::e4m3, 256, kDepth);
+  for (std::size_t c = 0; c < kDepth; ++c) {
+    x.bits(0, c) = float_to_bf16(c == 5 ? 1.0f : 0.0f);
+    for (std::size_t r = 0; r < 256; ++r) {
+      const auto code = static_cast<std::uint8_t>(r);
+      weight.code(r, c) = (code & 0x7F) == 0x7F ? 0 : code;  // without the NaNs
+    }
+  }
+  const float one = 1.0f;
+  TestMatrix expected(DType::bf16, 1, 256), found(DType::bf16, 1, 256);
+  cpu_->multiply_few(x, {}, weight, {&one, 1}, expected);
+  const DeviceCopy dx(*cuda_, x), dweight(*cuda_, weight), out(*cuda_, found);
+  const ScalesOnDevice scale(*cuda_, {one});
+  cuda_->multiply_few(dx, {}, dweight, scale, out);
+  out.download(found);
+  for (std::size_t c = 0; c < 256; ++c) EXPECT_EQ(found.value(0, c), expected.value(0, c)) << c;
+}
+
+/// Slices of columns, and of rows, have the bits of the whole: those of tensor-parallel ranks.
+TEST_F(CudaFewRows, BitsDependOnNeitherRowsNorColumns) {
+  constexpr std::size_t kRows = 32, kColumns = 512, kDepth = 4096;
+  const DeviceCopy x(*cuda_, tiled_bf16(kRows, kDepth, 1));
+  const DeviceCopy weight(*cuda_, tiled_bf16(kColumns, kDepth, 2));
+  const DeviceCopy whole(*cuda_, TestMatrix(DType::bf16, kRows, kColumns));
+  const DeviceCopy sliced(*cuda_, TestMatrix(DType::bf16, kRows, kColumns));
+  cuda_->multiply_few(x, {}, weight, {}, whole);
+  for (const std::size_t rows : {1, 4, 16}) {
+    for (std::size_t r = 0; r < kRows; r += rows) {
+      for (std::size_t c = 0; c < kColumns; c += 64) {
+        cuda_->multiply_few(x.view().row_range(r, rows), {}, weight.view().row_range(c, 64), {},
+                            sliced.view().row_range(r, rows).column_range(c, 64));
+      }
+    }
+    EXPECT_EQ(sliced.values(), whole.values()) << rows;
+  }
+}
+
+TEST_F(CudaFewRows, Speed) {
+  for (const std::size_t rows : {1, 8, 16, 32}) {
+    for (const auto& [columns, depth] : kLayers8B) {
+      const SpeedCase one(*cuda_, {rows, columns, depth});
+      // Copies, so that no weight is read from the L2 cache.
+      constexpr int kCopies = 6;
+      std::vector<std::unique_ptr<DeviceCopy>> w16, w8;
+      for (int i = 0; i < kCopies; ++i) {
+        w16.push_back(std::make_unique<DeviceCopy>(*cuda_, tiled_bf16(columns, depth, 8)));
+        w8.push_back(std::make_unique<DeviceCopy>(*cuda_, one.weight8.values()));
+      }
+      const auto report = [&](const char* name, double bytes, auto&& call) {
+        const std::unique_ptr<Recording> all = cuda_->record([&] {
+          for (int i = 0; i < kCopies; ++i) call(i);
+        });
+        const double seconds = seconds_of(*cuda_, 20, [&] { all->replay(); }) / kCopies;
+        std::printf("  %2zu x %5zu x %5zu  %-22s %7.2f us  %7.1f GB/s\n", rows, columns, depth,
+                    name, seconds * 1e6, bytes / seconds / 1e9);
+      };
+      const double elements = static_cast<double>(columns * depth);
+      const auto both = [&](const char* few, const char* many, double bytes, auto&& few_call,
+                            auto&& many_call) {
+        few_call(0);
+        many_call(0);
+        report(few, bytes, few_call);
+        report(many, bytes, many_call);
+      };
+      both(
+          "few bf16", "cuBLASLt bf16", 2 * elements,
+          [&](int i) { cuda_->multiply_few(one.x, {}, *w16[i], {}, one.out); },
+          [&](int i) { cuda_->multiply(one.x, *w16[i], one.out); });
+      both(
+          "few e4m3", "cuBLASLt e4m3", elements,
+          [&](int i) { cuda_->multiply_few(one.x8, one.one, *w8[i], one.one, one.out); },
+          [&](int i) { cuda_->multiply_scaled(one.x8, one.one, *w8[i], one.one, one.out); });
+      const auto mixed = [&](int i) {
+        cuda_->multiply_few(one.x, {}, *w8[i], one.weight_scales, one.out);
+      };
+      mixed(0);
+      report("few bf16 by e4m3", elements, mixed);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fp8cal
