@@ -377,22 +377,39 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
 
 /// One block a head of q: the splits' parts in their order.
 __global__ void merge_splits_kernel(const CachedOperands x, int splits, int head_dim) {
+  __shared__ float weights[kBlocksAHead];
+  __shared__ float whole;
   const int head = static_cast<int>(blockIdx.x);
   const std::int64_t sequence = blockIdx.y;
   const int dim = static_cast<int>(threadIdx.x);
   const std::int64_t first = (sequence * gridDim.x + head) * splits;
-  float exponent = -INFINITY;
-  for (int s = 0; s < splits; ++s) exponent = fmaxf(exponent, x.marks[first + s].x);
-  float sum = 0.0f, total = 0.0f;
-#pragma unroll 8
-  for (int s = 0; s < splits; ++s) {
-    const float2 mark = x.marks[first + s];
-    if (mark.x == -INFINITY) continue;
-    const float weight = power_of_two(mark.x - exponent);
-    sum = fmaf(weight, x.sums[(first + s) * head_dim + dim], sum);
-    total = fmaf(weight, mark.y, total);
+  float parts[kBlocksAHead];  // all read at once
+#pragma unroll
+  for (int s = 0; s < kBlocksAHead; ++s) {
+    parts[s] = s < splits ? x.sums[(first + s) * head_dim + dim] : 0.0f;
   }
-  float result = sum / total;
+  if (dim < 32) {
+    static_assert(kBlocksAHead == 32);
+    const float2 mark = dim < splits ? x.marks[first + dim] : float2{-INFINITY, 0.0f};
+    float exponent = mark.x;
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) {
+      exponent = fmaxf(exponent, __shfl_xor_sync(0xFFFFFFFFu, exponent, distance));
+    }
+    const float weight = mark.x == -INFINITY ? 0.0f : power_of_two(mark.x - exponent);
+    float total = weight * mark.y;
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) {
+      total += __shfl_xor_sync(0xFFFFFFFFu, total, distance);
+    }
+    weights[dim] = weight;
+    if (dim == 0) whole = total;
+  }
+  __syncthreads();
+  float sum = 0.0f;
+#pragma unroll
+  for (int s = 0; s < kBlocksAHead; ++s) sum = fmaf(weights[s], parts[s], sum);
+  float result = sum / whole;
   if (x.value_scale.data != nullptr) {
     result *= x.value_scale.data[x.value_scale.count == 1 ? 0 : head / x.group];
   }

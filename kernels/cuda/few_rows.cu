@@ -1,5 +1,6 @@
 #include <cuda_bf16.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/checks.hpp"
@@ -7,20 +8,23 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/tensor_core.cuh"
 
-// A product with few rows is a walk over the weight: its time is that of reading it. So the weight
-// goes from memory to registers in 16-byte loads, as the larger operand of the tensor cores (16
-// output columns at a time), and never through shared memory. A thread's 16 bytes are neighbours
-// along k, not what a fragment's registers stand for: but a sum over k does not care which k stands
-// where, as long as x is permuted alike.
+// A product with few rows is a walk over the weight: its time is that of reading it. So each warp
+// keeps many 16-byte copies under way into a ring of its own in shared memory, from where a thread
+// reads what it has copied itself: nobody waits for anybody. The weight is the larger operand of
+// the tensor cores, 16 output columns at a time. A thread's 16 bytes are neighbours along k, not
+// what a fragment's registers stand for: but a sum over k does not care which k stands where, as
+// long as x is permuted alike.
 
 namespace fp8cal {
 namespace {
 
-constexpr int kWarps = 8;         // of a block; they take turns along k
-constexpr int kStepBytes = 64;    // of a weight's row, that a warp multiplies at a time
-constexpr int kUnroll = 4;        // steps whose loads are under way together
-constexpr int kTileColumns = 16;  // output columns of a fragment
-constexpr int kTileRows = 8;      // rows of x of a fragment
+constexpr int kWarps = 8;       // of a block; they take turns along k
+constexpr int kStepBytes = 64;  // of a weight's row, that a warp multiplies at a time
+constexpr int kStride = kWarps * kStepBytes;
+constexpr int kPieceBytes = 512;      // 16 of each lane
+constexpr int kRingBytes = 72 << 10;  // of a block, so that three share a multiprocessor
+constexpr int kTileColumns = 16;      // output columns of a fragment
+constexpr int kTileRows = 8;          // rows of x of a fragment
 
 /// How the operands meet.
 enum class Meeting { bf16, e4m3, mixed };  // mixed: x bf16, weight e4m3
@@ -36,16 +40,18 @@ struct Product {
   Scales x_scale, weight_scale;
 };
 
-__device__ __forceinline__ uint4 load_once(const std::uint8_t* from) {
-  uint4 value;
-  asm("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];\n"
-      : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
-      : "l"(from));
-  return value;
+/// Starts copying 16 bytes that no other warp reads; zeros where not `exists`.
+__device__ __forceinline__ void copy_once(unsigned shared, const std::uint8_t* from, bool exists) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;\n" ::"r"(shared), "l"(from),
+               "r"(exists ? 16 : 0)
+               : "memory");
 }
 
-__device__ __forceinline__ uint4 load_often(const std::uint8_t* from) {
-  return __ldg(reinterpret_cast<const uint4*>(from));
+/// The same through the L1 cache, for what other warps read too.
+__device__ __forceinline__ void copy_often(unsigned shared, const std::uint8_t* from, bool exists) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared), "l"(from),
+               "r"(exists ? 16 : 0)
+               : "memory");
 }
 
 /// Two e4m3 in the high bytes of both halves as bf16, exactly: their exponents and significands lie
@@ -63,9 +69,18 @@ __device__ __forceinline__ std::uint32_t widen_pair(std::uint32_t high_bytes) {
 template <Meeting meeting, int column_tiles, int row_tiles>
 struct Step {
   static constexpr int kXLoads = meeting == Meeting::mixed ? 2 : 1;
+  static constexpr int kPieces = 2 * column_tiles + row_tiles * kXLoads;
+  static constexpr int kStages =
+      std::clamp(kRingBytes / (kWarps * kPieces * kPieceBytes), 3, 8);  // of the ring
+  static constexpr int kWarpBytes = kStages * kPieces * kPieceBytes;
+
   uint4 weight[column_tiles][2];
   uint4 x[row_tiles][kXLoads];
 };
+
+/// Where the warps' sums meet.
+template <int column_tiles, int row_tiles>
+using Shares = float[kTileRows * row_tiles][kTileColumns * column_tiles + 4];
 
 __device__ __forceinline__ std::uint32_t word(const uint4& value, int i) {
   return i == 0 ? value.x : i == 1 ? value.y : i == 2 ? value.z : value.w;
@@ -117,83 +132,89 @@ __device__ __forceinline__ void multiply_step(const Step<meeting, column_tiles, 
   }
 }
 
-/// One block: 16 * column_tiles output columns of all rows.
+/// What one warp copies and in which order: its steps along k, of all its columns and rows.
 template <Meeting meeting, int column_tiles, int row_tiles>
-__global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const Product p) {
+class Walk {
+ public:
   using Step = Step<meeting, column_tiles, row_tiles>;
+
+  __device__ Walk(const Product& p, int first_column, unsigned char* shared_memory)
+      : row_bytes_(p.row_bytes), first_(static_cast<int>(threadIdx.x) / 32 * kStepBytes) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    chunk_ = lane % 4 * 16;
+    ring_ = shared_memory + threadIdx.x / 32 * Step::kWarpBytes + lane * 16;
+#pragma unroll
+    for (int i = 0; i < 2 * column_tiles; ++i) {
+      const int column = min(first_column + 8 * i + lane / 4, p.columns - 1);
+      weight_[i] = p.weight + column * p.weight_stride + chunk_;
+    }
+#pragma unroll
+    for (int m = 0; m < row_tiles; ++m) {
+      // Rows that there are not give results that nobody reads.
+      const int row = min(kTileRows * m + lane / 4, p.rows - 1);
+      x_[m] = p.x + row * p.x_stride + chunk_ * kXBytes;
+    }
+  }
+
+  __device__ int steps() const { return (row_bytes_ - first_ + kStride - 1) / kStride; }
+
+  /// Starts copying step i, if there is one, as a group of its own.
+  __device__ __forceinline__ void copy(int i) const {
+    const int at = first_ + i * kStride;
+    if (at < row_bytes_) {
+      unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(stage(i)));
+      const bool exists = at + chunk_ < row_bytes_;
+#pragma unroll
+      for (int n = 0; n < 2 * column_tiles; ++n, to += kPieceBytes) {
+        copy_once(to, weight_[n] + at, exists);
+      }
+#pragma unroll
+      for (int m = 0; m < row_tiles; ++m) {
+#pragma unroll
+        for (int part = 0; part < Step::kXLoads; ++part, to += kPieceBytes) {
+          copy_often(to, x_[m] + at * kXBytes + 16 * part, exists);
+        }
+      }
+    }
+    close_copies();
+  }
+
+  __device__ __forceinline__ Step read(int i) const {
+    const auto* from = reinterpret_cast<const uint4*>(stage(i));
+    Step step;
+#pragma unroll
+    for (int n = 0; n < 2 * column_tiles; ++n, from += kPieceBytes / 16) {
+      step.weight[n / 2][n % 2] = *from;
+    }
+#pragma unroll
+    for (int m = 0; m < row_tiles; ++m) {
+#pragma unroll
+      for (int part = 0; part < Step::kXLoads; ++part, from += kPieceBytes / 16) {
+        step.x[m][part] = *from;
+      }
+    }
+    return step;
+  }
+
+ private:
+  static constexpr int kXBytes = meeting == Meeting::mixed ? 2 : 1;  // for each of the weight's
+
+  __device__ unsigned char* stage(int i) const {
+    return ring_ + i % Step::kStages * (Step::kPieces * kPieceBytes);
+  }
+
+  const std::uint8_t* weight_[2 * column_tiles];
+  const std::uint8_t* x_[row_tiles];
+  int row_bytes_, first_, chunk_;
+  unsigned char* ring_;
+};
+
+/// Adds the warps' sums up in their order, scales and stores.
+template <Meeting meeting, int column_tiles, int row_tiles>
+__device__ __forceinline__ void store(const Product& p, int first_column,
+                                      const Shares<column_tiles, row_tiles>* shares) {
   constexpr int kColumns = kTileColumns * column_tiles;
   constexpr int kRows = kTileRows * row_tiles;
-  constexpr int kXBytes = meeting == Meeting::mixed ? 2 : 1;  // for each of the weight's
-
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int first_column = static_cast<int>(blockIdx.x) * kColumns;
-  const int chunk = lane % 4 * 16;  // bytes of a step
-
-  const std::uint8_t* weight[column_tiles][2];
-#pragma unroll
-  for (int n = 0; n < column_tiles; ++n) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int column = first_column + kTileColumns * n + 8 * half + lane / 4;
-      weight[n][half] = p.weight + min(column, p.columns - 1) * p.weight_stride + chunk;
-    }
-  }
-  const std::uint8_t* x[row_tiles];
-#pragma unroll
-  for (int m = 0; m < row_tiles; ++m) {
-    // Rows that there are not give results that nobody reads.
-    const int row = min(kTileRows * m + lane / 4, p.rows - 1);
-    x[m] = p.x + row * p.x_stride + chunk * kXBytes;
-  }
-  const auto load = [&](Step& step, int at) {
-#pragma unroll
-    for (int n = 0; n < column_tiles; ++n) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) step.weight[n][half] = load_once(weight[n][half] + at);
-    }
-#pragma unroll
-    for (int m = 0; m < row_tiles; ++m) {
-#pragma unroll
-      for (int i = 0; i < Step::kXLoads; ++i) {
-        step.x[m][i] = load_often(x[m] + at * kXBytes + 16 * i);
-      }
-    }
-  };
-
-  float sums[column_tiles][row_tiles][4] = {};
-  constexpr int kStride = kWarps * kStepBytes;
-  constexpr int kDepth = column_tiles * row_tiles > 2 ? kUnroll / 2 : kUnroll;
-  int at = warp * kStepBytes;
-  for (; at + (kDepth - 1) * kStride + kStepBytes <= p.row_bytes; at += kDepth * kStride) {
-    Step steps[kDepth];
-#pragma unroll
-    for (int i = 0; i < kDepth; ++i) load(steps[i], at + i * kStride);
-#pragma unroll
-    for (const Step& step : steps) {
-      multiply_step<meeting, column_tiles, row_tiles>(step, sums);
-    }
-  }
-  for (; at < p.row_bytes; at += kStride) {
-    Step step{};
-    if (at + chunk < p.row_bytes) load(step, at);
-    multiply_step<meeting, column_tiles, row_tiles>(step, sums);
-  }
-
-  __shared__ float shares[kWarps][kRows][kColumns + 4];
-#pragma unroll
-  for (int n = 0; n < column_tiles; ++n) {
-#pragma unroll
-    for (int m = 0; m < row_tiles; ++m) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int column = kTileColumns * n + 8 * (i / 2) + lane / 4;
-        const int row = kTileRows * m + 2 * (lane % 4) + i % 2;
-        shares[warp][row][column] = sums[n][m][i];
-      }
-    }
-  }
-  __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < kRows * kColumns; i += 32 * kWarps) {
     const int row = i / kColumns;
     const int column = first_column + i % kColumns;
@@ -210,11 +231,54 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const Product p) 
   }
 }
 
+/// One block: 16 * column_tiles output columns of all rows.
+template <Meeting meeting, int column_tiles, int row_tiles>
+__global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const Product p) {
+  extern __shared__ __align__(1024) unsigned char shared_memory[];
+  using Step = Step<meeting, column_tiles, row_tiles>;
+  const int first_column = static_cast<int>(blockIdx.x) * kTileColumns * column_tiles;
+  const Walk<meeting, column_tiles, row_tiles> walk(p, first_column, shared_memory);
+#pragma unroll
+  for (int i = 0; i < Step::kStages - 1; ++i) walk.copy(i);
+  float sums[column_tiles][row_tiles][4] = {};
+  for (int i = 0; i < walk.steps(); ++i) {
+    wait_for_groups<Step::kStages - 2>();
+    const Step step = walk.read(i);
+    walk.copy(i + Step::kStages - 1);
+    multiply_step<meeting, column_tiles, row_tiles>(step, sums);
+  }
+  wait_for_copies();
+  __syncthreads();  // nobody reads a ring any more
+
+  auto* shares = reinterpret_cast<Shares<column_tiles, row_tiles>*>(shared_memory);
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+#pragma unroll
+  for (int n = 0; n < column_tiles; ++n) {
+#pragma unroll
+    for (int m = 0; m < row_tiles; ++m) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        shares[warp][kTileRows * m + 2 * (lane % 4) + i % 2]
+              [kTileColumns * n + 8 * (i / 2) + lane / 4] = sums[n][m][i];
+      }
+    }
+  }
+  __syncthreads();
+  store<meeting, column_tiles, row_tiles>(p, first_column, shares);
+}
+
 template <Meeting meeting, int column_tiles, int row_tiles>
 void launch(cudaStream_t stream, const Product& product) {
   constexpr int kColumns = kTileColumns * column_tiles;
+  constexpr int kSharedBytes =
+      std::max(kWarps * Step<meeting, column_tiles, row_tiles>::kWarpBytes,
+               kWarps * static_cast<int>(sizeof(Shares<column_tiles, row_tiles>)));
   const auto blocks = static_cast<unsigned>((product.columns + kColumns - 1) / kColumns);
-  few_rows_kernel<meeting, column_tiles, row_tiles><<<blocks, 32 * kWarps, 0, stream>>>(product);
+  const auto kernel = few_rows_kernel<meeting, column_tiles, row_tiles>;
+  FP8CAL_CUDA(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
+  kernel<<<blocks, 32 * kWarps, kSharedBytes, stream>>>(product);
   FP8CAL_CUDA(cudaGetLastError());
 }
 

@@ -286,7 +286,7 @@ TEST_F(CudaAttention, EmptyAndMisfitting) {
   const auto error = [&](std::size_t head_dim, std::size_t length) {
     return shape_error([&] { cuda_->attention(x, x, x, head_dim, length, x); });
   };
-  EXPECT_EQ(error(32, 4), "attention: rows: expected a multiple of 4, found 6");
+  EXPECT_EQ(error(32, 4), "attention: rows of k: expected a multiple of 4, found 6");
   EXPECT_EQ(error(128, 6), "attention: columns of q: expected a multiple of 128, found 192");
   EXPECT_EQ(error(96, 6), "attention: head_dim: expected 32, 64 or 128, found 96");
   TestMatrix narrow(DType::bf16, 6, 64);

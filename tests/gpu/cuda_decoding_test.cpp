@@ -80,7 +80,8 @@ TEST_F(CudaDecoding, CachedAttentionAgreesWithTheReference) {
       const DeviceArray<std::uint32_t> at(*cuda_, positions);
       cuda_->cached_attention(dq, caches.device(), at.data(), c.head_dim, out);
       out.download(found);
-      expect_close(found, expected, c.to_string());
+      // The reference rounds code * scale to bf16, the GPU does not.
+      expect_close(found, expected, c.to_string(), dtype == DType::bf16 ? 2e-2 : 4e-2);
     }
   }
 }

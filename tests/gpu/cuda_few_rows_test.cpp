@@ -21,7 +21,9 @@ class CudaFewRows : public BothBackends {
     cuda_->multiply_few(dx, x_scale.empty() ? Scales{} : Scales(dxs), dweight,
                         weight_scale.empty() ? Scales{} : Scales(dws), out);
     out.download(found);
-    expect_close(found, expected, what);
+    // The reference rounds code * scale of a weight to bf16, the GPU does not.
+    const bool mixed = x.view().dtype != weight.view().dtype;
+    expect_close(found, expected, what, mixed ? 4e-2 : 2e-2);
   }
 };
 

@@ -60,10 +60,10 @@ inline std::vector<float> spread_scales(std::size_t count, float from) {
   return scales;
 }
 
-/// Prints how far two bf16 results differ, and checks each element within 2e-2 of its size or of
+/// Prints how far two bf16 results differ, and checks each element within `most` of its size or of
 /// the root mean square, and everything between the rows untouched.
 inline void expect_close(const TestMatrix& found, const TestMatrix& expected,
-                         const std::string& what) {
+                         const std::string& what, double most = 2e-2) {
   const Matrix& view = expected.view();
   double squares = 0.0;
   for (std::size_t r = 0; r < view.rows; ++r) {
@@ -81,7 +81,7 @@ inline void expect_close(const TestMatrix& found, const TestMatrix& expected,
         continue;
       }
       const double error = std::abs(got - want) / std::max(std::abs(want), rms);
-      if (!(error <= 2e-2)) ++beyond;
+      if (!(error <= most)) ++beyond;
       if (!(error <= worst)) worst = error;
     }
   }
