@@ -11,6 +11,7 @@
 #include "kernels/cuda/attention_tile.cuh"
 #include "kernels/cuda/cached_attention.hpp"
 #include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pack.cuh"
 
 // One new token a sequence: its time is that of reading keys and values. A block walks through a
@@ -293,6 +294,8 @@ __device__ __forceinline__ void merge_warps(WarpRows<T>& rows, float score_scale
 
 template <class T>
 __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const CachedOperands x) {
+  let_next_start();
+  wait_for_earlier();
   extern __shared__ __align__(1024) unsigned char shared_memory[];
   __shared__ Merged marks[T::kWarps][kMostGroup];
   const unsigned shared = static_cast<unsigned>(__cvta_generic_to_shared(shared_memory));
@@ -377,6 +380,8 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
 
 /// One block a head of q: the splits' parts in their order.
 __global__ void merge_splits_kernel(const CachedOperands x, int splits, int head_dim) {
+  let_next_start();
+  wait_for_earlier();
   __shared__ float weights[kBlocksAHead];
   __shared__ float whole;
   const int head = static_cast<int>(blockIdx.x);
@@ -422,12 +427,11 @@ void launch(cudaStream_t stream, const CachedOperands& operands, dim3 grid) {
   const auto kernel = cached_attention_kernel<T>;
   FP8CAL_CUDA(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::kSharedBytes));
-  kernel<<<grid, T::kThreads, T::kSharedBytes, stream>>>(operands);
-  FP8CAL_CUDA(cudaGetLastError());
+  launch_early(stream, kernel, grid, T::kThreads, T::kSharedBytes, operands);
   if (grid.x == 1) return;
   const dim3 heads(grid.y * static_cast<unsigned>(operands.group), grid.z);
-  merge_splits_kernel<<<heads, head_dim, 0, stream>>>(operands, static_cast<int>(grid.x), head_dim);
-  FP8CAL_CUDA(cudaGetLastError());
+  launch_early(stream, merge_splits_kernel, heads, head_dim, 0, operands, static_cast<int>(grid.x),
+               head_dim);
 }
 
 template <int head_dim>

@@ -120,6 +120,8 @@ template <bool whole>
 __global__ void __launch_bounds__(kThreads)
     add_rms_norm_kernel(Rows<Bf16> residual, Parts delta, const Bf16* weight, float epsilon,
                         Rows<Bf16> out, std::size_t rows, std::size_t cols) {
+  let_next_start();
+  wait_for_earlier();
   const std::size_t first = threadIdx.x * kPack;
   const std::size_t step = blockDim.x * kPack;
   for (std::size_t r = blockIdx.x; r < rows; r += gridDim.x) {
@@ -270,10 +272,9 @@ void cuda_add_rms_norm(cudaStream_t stream, Matrix residual, ConstMatrix delta, 
   if (residual.rows == 0 || residual.cols == 0) return;
   const bool whole = packs_whole(residual, weight, out) && parts_whole(delta);
   const auto kernel = whole ? add_rms_norm_kernel<true> : add_rms_norm_kernel<false>;
-  kernel<<<row_blocks(residual.rows), row_threads(residual.cols), 0, stream>>>(
-      rows_of<Bf16>(residual), parts_of(delta, residual), weight.row<Bf16>(0), epsilon,
-      rows_of<Bf16>(out), residual.rows, residual.cols);
-  FP8CAL_CUDA(cudaGetLastError());
+  launch_early(stream, kernel, row_blocks(residual.rows), row_threads(residual.cols), 0,
+               rows_of<Bf16>(residual), parts_of(delta, residual), weight.row<Bf16>(0), epsilon,
+               rows_of<Bf16>(out), residual.rows, residual.cols);
 }
 
 // Reads 4 bytes and writes 2 an element.

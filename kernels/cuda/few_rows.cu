@@ -158,25 +158,28 @@ class Walk {
 
   __device__ int steps() const { return (row_bytes_ - first_ + kStride - 1) / kStride; }
 
-  /// Starts copying step i, if there is one, as a group of its own.
-  __device__ __forceinline__ void copy(int i) const {
+  /// Starts copying step i, if there is one; a group is closed by who calls.
+  __device__ __forceinline__ void copy_weight(int i) const {
     const int at = first_ + i * kStride;
-    if (at < row_bytes_) {
-      unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(stage(i)));
-      const bool exists = at + chunk_ < row_bytes_;
+    if (at >= row_bytes_) return;
+    unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(stage(i)));
 #pragma unroll
-      for (int n = 0; n < 2 * column_tiles; ++n, to += kPieceBytes) {
-        copy_once(to, weight_[n] + at, exists);
-      }
+    for (int n = 0; n < 2 * column_tiles; ++n, to += kPieceBytes) {
+      copy_once(to, weight_[n] + at, at + chunk_ < row_bytes_);
+    }
+  }
+  __device__ __forceinline__ void copy_x(int i) const {
+    const int at = first_ + i * kStride;
+    if (at >= row_bytes_) return;
+    unsigned to =
+        static_cast<unsigned>(__cvta_generic_to_shared(stage(i))) + 2 * column_tiles * kPieceBytes;
 #pragma unroll
-      for (int m = 0; m < row_tiles; ++m) {
+    for (int m = 0; m < row_tiles; ++m) {
 #pragma unroll
-        for (int part = 0; part < Step::kXLoads; ++part, to += kPieceBytes) {
-          copy_often(to, x_[m] + at * kXBytes + 16 * part, exists);
-        }
+      for (int part = 0; part < Step::kXLoads; ++part, to += kPieceBytes) {
+        copy_often(to, x_[m] + at * kXBytes + 16 * part, at + chunk_ < row_bytes_);
       }
     }
-    close_copies();
   }
 
   __device__ __forceinline__ Step read(int i) const {
@@ -239,12 +242,21 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const Product p) 
   const int first_column = static_cast<int>(blockIdx.x) * kTileColumns * column_tiles;
   const Walk<meeting, column_tiles, row_tiles> walk(p, first_column, shared_memory);
 #pragma unroll
-  for (int i = 0; i < Step::kStages - 1; ++i) walk.copy(i);
+  for (int i = 0; i < Step::kStages - 1; ++i) walk.copy_weight(i);
+  let_next_start();
+  wait_for_earlier();  // x may be what the kernel before writes, a weight is not
+#pragma unroll
+  for (int i = 0; i < Step::kStages - 1; ++i) {
+    walk.copy_x(i);
+    close_copies();
+  }
   float sums[column_tiles][row_tiles][4] = {};
   for (int i = 0; i < walk.steps(); ++i) {
     wait_for_groups<Step::kStages - 2>();
     const Step step = walk.read(i);
-    walk.copy(i + Step::kStages - 1);
+    walk.copy_weight(i + Step::kStages - 1);
+    walk.copy_x(i + Step::kStages - 1);
+    close_copies();
     multiply_step<meeting, column_tiles, row_tiles>(step, sums);
   }
   wait_for_copies();
@@ -278,8 +290,7 @@ void launch(cudaStream_t stream, const Product& product) {
   const auto kernel = few_rows_kernel<meeting, column_tiles, row_tiles>;
   FP8CAL_CUDA(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
-  kernel<<<blocks, 32 * kWarps, kSharedBytes, stream>>>(product);
-  FP8CAL_CUDA(cudaGetLastError());
+  launch_early(stream, kernel, blocks, 32 * kWarps, kSharedBytes, product);
 }
 
 /// More rows of x share what is read of the weight, and then more columns what is read of x.

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/early_launch.hpp"
 #include "kernels/cuda/pack.cuh"
 
 namespace fp8cal {
@@ -14,10 +15,47 @@ inline constexpr unsigned kThreads = 256;  // of a block, the most for the kerne
 inline constexpr std::size_t kMaxGridX = 0x7FFFFFFF;
 inline constexpr std::size_t kMaxGridY = 0xFFFF;
 
+/// Lets the next kernel on the stream start while this one runs, where it was launched by
+/// launch_early. What it does before wait_for_earlier may touch nothing that an earlier kernel
+/// writes, or reads and it would write.
+__device__ __forceinline__ void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory");
+#endif
+}
+
+/// Returns when all earlier kernels are done. Each kernel that is launched by launch_early waits,
+/// so that whoever waits for it waits for those before it too.
+__device__ __forceinline__ void wait_for_earlier() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\n" ::: "memory");
+#endif
+}
+
+/// Launches a kernel that calls wait_for_earlier, as soon as the one before it lets it start: for
+/// kernels so short that the pauses between them count. On GPUs before sm_90 as any other.
+template <class... Parameters, class... Arguments>
+void launch_early(cudaStream_t stream, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+                  std::size_t shared_bytes, const Arguments&... arguments) {
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t launch{};
+  launch.gridDim = grid;
+  launch.blockDim = block;
+  launch.dynamicSmemBytes = shared_bytes;
+  launch.stream = stream;
+  launch.attrs = &early;
+  launch.numAttrs = can_launch_early() ? 1 : 0;
+  FP8CAL_CUDA(cudaLaunchKernelEx(&launch, kernel, Parameters(arguments)...));
+}
+
 /// body(row, column) for each cell, neighbouring columns on neighbouring threads.
 template <class Body>
 __global__ void __launch_bounds__(kThreads)
     each_cell_kernel(std::size_t rows, std::size_t columns, Body body) {
+  let_next_start();
+  wait_for_earlier();
   const std::size_t first_row = std::size_t{blockIdx.x} * blockDim.y + threadIdx.y;
   const std::size_t first_column = std::size_t{blockIdx.y} * blockDim.x + threadIdx.x;
   for (std::size_t r = first_row; r < rows; r += std::size_t{gridDim.x} * blockDim.y) {
@@ -40,8 +78,7 @@ void each_cell(cudaStream_t stream, std::size_t rows, std::size_t columns, const
   const dim3 block = cell_block(columns);
   const dim3 grid(static_cast<unsigned>(std::min(ceil_divide(rows, block.y), kMaxGridX)),
                   static_cast<unsigned>(std::min(ceil_divide(columns, block.x), kMaxGridY)));
-  each_cell_kernel<<<grid, block, 0, stream>>>(rows, columns, body);
-  FP8CAL_CUDA(cudaGetLastError());
+  launch_early(stream, each_cell_kernel<Body>, grid, block, 0, rows, columns, body);
 }
 
 /// Rows of one column that a thread of transform_cells handles at a time.
@@ -53,6 +90,8 @@ inline constexpr unsigned kCellsAtOnce = 4;
 template <class Body>
 __global__ void __launch_bounds__(kThreads)
     transform_cells_kernel(std::size_t rows, std::size_t columns, Body body) {
+  let_next_start();
+  wait_for_earlier();
   using Loaded = decltype(body.load(rows, columns));
   const std::size_t block_rows = std::size_t{kCellsAtOnce} * blockDim.y;
   const std::size_t first_column = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -81,8 +120,7 @@ void transform_cells(cudaStream_t stream, std::size_t rows, std::size_t columns,
   const std::size_t block_rows = std::size_t{kCellsAtOnce} * block.y;
   const dim3 grid(static_cast<unsigned>(std::min(ceil_divide(columns, block.x), kMaxGridX)),
                   static_cast<unsigned>(std::min(ceil_divide(rows, block_rows), kMaxGridY)));
-  transform_cells_kernel<<<grid, block, 0, stream>>>(rows, columns, body);
-  FP8CAL_CUDA(cudaGetLastError());
+  launch_early(stream, transform_cells_kernel<Body>, grid, block, 0, rows, columns, body);
 }
 
 /// Threads of a block that handles one row. They depend on its length alone, and so does the order

@@ -103,6 +103,8 @@ struct Quantize {
 template <__nv_fp8_interpretation_t format, bool aligned>
 __global__ void __launch_bounds__(kThreads)
     quantize_rows_kernel(ConstMatrix x, Matrix out, float largest, float* scales) {
+  let_next_start();
+  wait_for_earlier();
   for (std::size_t r = blockIdx.x; r < x.rows; r += gridDim.x) {
     const auto* from = static_cast<const Bf16*>(x.data) + r * x.stride;
     auto* to = static_cast<std::uint8_t*>(out.data) + r * out.stride;
@@ -127,9 +129,8 @@ void quantize(cudaStream_t stream, ConstMatrix x, Scales scale, Matrix out) {
 template <__nv_fp8_interpretation_t format, bool aligned>
 void quantize_rows(cudaStream_t stream, ConstMatrix x, Matrix out, float* scales) {
   const float largest = format == __NV_E4M3 ? kE4M3Max : kE5M2Max;
-  quantize_rows_kernel<format, aligned>
-      <<<row_blocks(x.rows), row_threads(x.cols), 0, stream>>>(x, out, largest, scales);
-  FP8CAL_CUDA(cudaGetLastError());
+  launch_early(stream, quantize_rows_kernel<format, aligned>, row_blocks(x.rows),
+               row_threads(x.cols), 0, x, out, largest, scales);
 }
 
 bool all_aligned(const ConstMatrix& x, const Matrix& out) {

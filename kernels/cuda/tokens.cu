@@ -25,6 +25,8 @@ __device__ std::uint64_t rank_of(Bf16 bits, std::uint32_t column) {
 template <bool aligned>
 __global__ void __launch_bounds__(kTopThreads)
     top_tokens_kernel(ConstMatrix logits, std::uint32_t first_id, TopToken* tops) {
+  let_next_start();
+  wait_for_earlier();
   const std::size_t r = blockIdx.x;
   const auto* row = static_cast<const Bf16*>(logits.data) + r * logits.stride;
   std::uint64_t best = 0;
@@ -48,6 +50,8 @@ __global__ void __launch_bounds__(kTopThreads)
 __global__ void __launch_bounds__(kThreads)
     next_tokens_kernel(const TopToken* tops, std::size_t slices, std::size_t rows,
                        std::uint32_t* ids, std::uint32_t* positions) {
+  let_next_start();
+  wait_for_earlier();
   const std::size_t r = std::size_t{blockIdx.x} * kThreads + threadIdx.x;
   if (r >= rows) return;
   TopToken best = tops[r];
@@ -68,16 +72,15 @@ void cuda_top_tokens(cudaStream_t stream, ConstMatrix logits, std::uint32_t firs
   if (logits.rows == 0) return;
   expect_at_most("top_tokens: rows", logits.rows, kMaxGridX);
   const auto kernel = packs_aligned(logits) ? top_tokens_kernel<true> : top_tokens_kernel<false>;
-  kernel<<<static_cast<unsigned>(logits.rows), kTopThreads, 0, stream>>>(logits, first_id, tops);
-  FP8CAL_CUDA(cudaGetLastError());
+  launch_early(stream, kernel, static_cast<unsigned>(logits.rows), kTopThreads, 0, logits, first_id,
+               tops);
 }
 
 void cuda_next_tokens(cudaStream_t stream, const TopToken* tops, std::size_t slices,
                       std::size_t rows, std::uint32_t* ids, std::uint32_t* positions) {
   if (rows == 0) return;
   const auto blocks = static_cast<unsigned>(ceil_divide(rows, kThreads));
-  next_tokens_kernel<<<blocks, kThreads, 0, stream>>>(tops, slices, rows, ids, positions);
-  FP8CAL_CUDA(cudaGetLastError());
+  launch_early(stream, next_tokens_kernel, blocks, kThreads, 0, tops, slices, rows, ids, positions);
 }
 
 }  // namespace fp8cal
