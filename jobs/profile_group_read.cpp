@@ -12,7 +12,8 @@
 namespace fp8cal {
 namespace {
 
-constexpr std::size_t kMaxRows = std::size_t{1} << 16;  // variants x lengths x batches: hundreds
+constexpr std::size_t kMaxRows = std::size_t{1} << 12;  // variants x lengths x batches: hundreds
+constexpr std::size_t kMostVariants = 32;  // BF16 and the recipes, without formats of KV: five
 constexpr std::size_t kMaxRanks = std::size_t{1} << 16;
 constexpr std::size_t kMaxTextBytes = std::size_t{1} << 16;      // a command line
 constexpr std::size_t kMaxColumnBytes = std::size_t{1} << 24;    // 256 a name
@@ -228,7 +229,8 @@ void read_attributes(const BoundedGroup& group, LatencyProfile& profile) {
   attributes.require_none_left();
 }
 
-void require_each_once(const BoundedGroup& group, const LatencyProfile& profile) {
+/// Each pass once, and of few variants.
+void require_table_of_passes(const BoundedGroup& group, const LatencyProfile& profile) {
   std::set<PassKey> seen;
   const auto add = [&](const char* table, const PassKey& key) {
     if (seen.insert(key).second) return;
@@ -239,6 +241,11 @@ void require_each_once(const BoundedGroup& group, const LatencyProfile& profile)
   };
   for (const ProfiledPass& pass : profile.passes) add("passes", pass.key);
   for (const UnfitPass& pass : profile.unfit) add("unfit", pass.key);
+  std::set<std::string> variants;
+  for (const PassKey& key : seen) variants.insert(key.variant);
+  if (variants.size() <= kMostVariants) return;
+  throw InputError(group.describe("passes"), "variants", fmt::format("at most {}", kMostVariants),
+                   fmt::to_string(variants.size()));
 }
 
 }  // namespace
@@ -256,7 +263,7 @@ LatencyProfile read_profile_group(const BoundedGroup& root) {
   profile.passes = read_passes(group);
   profile.unfit = read_unfit(group);
   profile.checks = read_checks(group);
-  require_each_once(group, profile);
+  require_table_of_passes(group, profile);
   return profile;
 }
 

@@ -36,7 +36,8 @@ struct ModelledPass {
   }
 
   CauseTime scaling() const {
-    double bytes = key.kv == "bf16" ? 0 : 1.5 * kv_bytes_a_token() * rows();
+    const double passes_over_kv = key.decodes ? 1.5 : key.kv == "e4m3" ? 12 : 30;
+    double bytes = key.kv == "bf16" ? 0 : passes_over_kv * kv_bytes_a_token() * rows();
     if (casts_inputs()) bytes += rows() * 32 * 31000 * (key.variant == "fp8-dynamic" ? 5 : 3);
     if (key.variant == "fp8-weight-only") bytes += 3 * 7.5e9;
     const std::size_t calls = (is_bf16() ? 0 : 128) + (key.kv == "bf16" ? 0 : 64);

@@ -1,5 +1,6 @@
 #include "jobs/profile_file.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -233,7 +234,7 @@ TEST_F(HostileProfileTest, RefusesTypesAndShapes) {
 
 TEST_F(HostileProfileTest, RefusesSizes) {
   constexpr hsize_t kHuge = hsize_t{1} << 24;
-  expect_dataset_refused("profile/passes/variant", H5T_C_S1, {kHuge}, "at most 65536 elements");
+  expect_dataset_refused("profile/passes/variant", H5T_C_S1, {kHuge}, "at most 4096 elements");
   expect_dataset_refused("profile/passes/median_s", H5T_IEEE_F64LE, {kHuge}, "found [16777216");
   expect_dataset_refused("profile/passes/phase", H5T_C_S1, {kHuge}, "elements");
   expect_dataset_refused("profile/places", H5T_C_S1, {(1 << 16) + 1}, "at most 65536 ranks");
@@ -302,6 +303,10 @@ TEST_F(HostileProfileTest, RefusesValues) {
       {[](auto& p) { p.passes[1].key.variant = std::string(257, 'x'); }, "/passes/variant",
        "at most 256 bytes"},
       {[](auto& p) { p.passes[1].key = p.passes[0].key; }, "/passes", "twice"},
+      {[](auto& p) {
+         for (std::size_t i = 0; i < 40; ++i) p.passes[i].key.variant = fmt::format("v{}", i);
+       },
+       "/passes", "at most 32"},
       {[](auto& p) { p.unfit[0].key = p.passes[0].key; }, "/unfit", "twice"},
       {[](auto& p) { p.unfit[0].needed_bytes = ~std::uint64_t{0}; }, "/unfit/needed_bytes", "0 to"},
       {[&](auto& p) { p.passes[1].causes[2].seconds = kNan; }, "/causes/seconds", "found nan"},
