@@ -88,7 +88,10 @@ Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
   for (const Series& one : series) all += draw_intervals(x, y, one);
   for (const Series& one : series) all += draw_series(x, y, one);
   for (const auto& [px, py] : marked) {
-    all += svg_dot(x.place(px, kArea.left, kArea.right), y.place(py, kArea.bottom, kArea.top));
+    const double cx = x.place(px, kArea.left, kArea.right);
+    const double cy = y.place(py, kArea.bottom, kArea.top);
+    all += svg_line(cx, cy, cx, kArea.bottom, "guide");
+    all += svg_dot(cx, cy);
   }
   return chart_figure(text, kHeight, all);
 }

@@ -18,7 +18,8 @@ struct Series {
   std::vector<std::optional<std::pair<double, double>>> intervals = {};
 };
 
-/// band: low, high of y, across the chart. marked: points with a dot, such as where lines cross.
+/// band: low, high of y, across the chart. marked: points with a dot and a line
+/// down to the axis, such as where lines cross.
 Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
                   const std::vector<Series>& series,
                   const std::optional<std::pair<double, double>>& band = {},
