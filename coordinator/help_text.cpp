@@ -36,13 +36,14 @@ constexpr const char* kOverview =
                                                compare: with its own tokens, on the weights that its
                                                digest names. Keys, also those that a job file gives:
                                                model.path, partition.*, runtime.*
-  fp8cal report RESULT...|STUDY.json [-o FILE.html] [--csv FOLDER]
+  fp8cal report RESULT...|PROFILE...|STUDY.json [-o FILE.html] [--csv FOLDER]
                                                one self-contained HTML page: the verdict, and charts of
                                                everything measured; of several results, side by side,
                                                with what differs first. FILE: else RESULT with
                                                '.report.html' for its ending. --csv: the numbers of
-                                               every chart. Of a study: its tables as charts
-  fp8cal show RESULT|STUDY.json                the same in a terminal
+                                               every chart. Of a study: its tables as charts.
+                                               Of latency profiles: their charts alone
+  fp8cal show RESULT|PROFILE|STUDY.json        the same in a terminal
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result

@@ -21,13 +21,8 @@ bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/// What is plain in a message, a path and HDF5 alike: no "..", slash, blank or control character.
 void require_plain(const Handle& where, const char* what, const std::string& name) {
-  const auto may_follow = [](char c) { return is_word(c) || c == '.' || c == '-'; };
-  if (!name.empty() && name.size() <= kMaxNameBytes && is_word(name.front()) &&
-      std::ranges::all_of(name, may_follow)) {
-    return;
-  }
+  if (is_plain_name(name)) return;
   throw InputError(
       hdf5::describe(where), what,
       fmt::format("a name of letters, digits, '_', '.' and '-', at most {} bytes", kMaxNameBytes),
@@ -92,6 +87,12 @@ void require_units(const Handle& dataset, std::string_view units, MemoryBudget& 
 }
 
 }  // namespace
+
+bool is_plain_name(std::string_view name) {
+  const auto may_follow = [](char c) { return is_word(c) || c == '.' || c == '-'; };
+  return !name.empty() && name.size() <= kMaxNameBytes && is_word(name.front()) &&
+         std::ranges::all_of(name, may_follow);
+}
 
 void MemoryBudget::take(std::size_t count, std::size_t bytes, const Handle& where) {
   if (count > left_ / bytes) {
@@ -160,6 +161,8 @@ template std::vector<std::uint64_t> BoundedGroup::numbers(const std::string&, co
                                                           std::string_view) const;
 template std::vector<float> BoundedGroup::numbers(const std::string&, const hdf5::Shape&,
                                                   std::string_view) const;
+template std::vector<double> BoundedGroup::numbers(const std::string&, const hdf5::Shape&,
+                                                   std::string_view) const;
 template std::vector<std::uint32_t> BoundedGroup::list(const std::string&, std::size_t,
                                                        std::string_view) const;
 template std::vector<float> BoundedGroup::list(const std::string&, std::size_t,

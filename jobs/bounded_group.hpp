@@ -24,13 +24,17 @@ class MemoryBudget {
   std::size_t left_;
 };
 
+/// Whether `name` is plain in a message, a path and HDF5 alike: it starts with a letter, a digit or
+/// '_', goes on with these, '.' and '-', and has 1 to 256 bytes.
+bool is_plain_name(std::string_view name);
+
 /// A group of an untrusted result file. Whatever it gives was checked for kind, type and size
 /// before it was read; every function throws InputError naming file and object where the file holds
 /// something else.
 class BoundedGroup {
  public:
   /// The group `name`, at most `max_links` names in it; `budget` must outlive this object. Names
-  /// start with a letter, a digit or '_', go on with these, '.' and '-', and have 1 to 256 bytes.
+  /// are plain.
   BoundedGroup(const hdf5::Handle& parent, const std::string& name, std::size_t max_links,
                MemoryBudget& budget);
 

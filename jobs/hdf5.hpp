@@ -125,6 +125,8 @@ Handle write_dataset(const Handle& parent, const std::string& name, const Shape&
                      std::span<const std::uint64_t> values);
 Handle write_dataset(const Handle& parent, const std::string& name, const Shape& shape,
                      std::span<const float> values);
+Handle write_dataset(const Handle& parent, const std::string& name, const Shape& shape,
+                     std::span<const double> values);
 
 /// As an attribute's list of strings.
 Handle write_dataset(const Handle& parent, const std::string& name,

@@ -110,6 +110,12 @@ Handle write_dataset(const Handle& parent, const std::string& name, const Shape&
                         values.size());
 }
 
+Handle write_dataset(const Handle& parent, const std::string& name, const Shape& shape,
+                     std::span<const double> values) {
+  return write_elements(parent, name, shape, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, values.data(),
+                        values.size());
+}
+
 Handle write_dataset(const Handle& parent, const std::string& name,
                      const std::vector<std::string>& values) {
   const PackedStrings packed = pack_strings(name, values);

@@ -2,43 +2,12 @@
 
 #include <cmath>
 
+#include "jobs/attributes_to_take.hpp"
 #include "jobs/result_parts.hpp"
 #include "jobs/result_parts_support.hpp"
 
 namespace fp8cal {
 namespace {
-
-/// A group's attributes, of which each must be taken.
-class AttributesToTake {
- public:
-  explicit AttributesToTake(const BoundedGroup& group)
-      : group_(group), attributes_(group.attributes()) {}
-
-  bool has(const std::string& name) const { return attributes_.contains(name); }
-
-  template <class T>
-  T take(const std::string& name) {
-    const auto found = attributes_.find(name);
-    const T* value = found == attributes_.end() ? nullptr : std::get_if<T>(&found->second);
-    if (value == nullptr) {
-      throw InputError(group_.describe(name), "attribute", "one number as documented",
-                       found == attributes_.end() ? "none" : "another type");
-    }
-    const T taken = *value;
-    attributes_.erase(found);
-    return taken;
-  }
-
-  void require_none_left() const {
-    if (attributes_.empty()) return;
-    throw InputError(group_.describe(attributes_.begin()->first), "attribute",
-                     "documented ones only", "this one");
-  }
-
- private:
-  const BoundedGroup& group_;
-  Attributes attributes_;
-};
 
 /// A figure stands in the file for its other readers: it must be what the predictions say.
 void require_figure(const BoundedGroup& group, const char* name, double found, double expected) {

@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <stdexcept>
-
 #include "jobs/bounded_group.hpp"
 #include "jobs/content_digest.hpp"
 #include "jobs/error.hpp"
 #include "jobs/hdf5.hpp"
+#include "jobs/profile_group.hpp"
+#include "jobs/result_errors.hpp"
 #include "jobs/result_parts.hpp"
 #include "jobs/result_validation.hpp"
 
@@ -20,7 +19,6 @@ using hdf5::Handle;
 constexpr std::int64_t kFormatVersion = 1;
 constexpr std::size_t kDigestBytes = 64;  // SHA-256 in hexadecimal
 constexpr std::size_t kMaxParts = 64;     // groups of the root; there are eight
-constexpr std::size_t kMaxShownBytes = 500;
 // A 70B result takes 200 MB. What is linked under many names is read as often.
 constexpr std::size_t kMaxResultBytes = std::size_t{1} << 32;
 
@@ -63,29 +61,6 @@ using ReadPart = void (*)(const BoundedGroup& root, Result& result);
 constexpr ReadPart kParts[] = {read_provenance, read_job,         read_activations, read_weights,
                                read_scales,     read_diagnostics, read_perplexity};
 
-/// `text`, which may hold names from the file, as part of one line.
-std::string shown(std::string text) {
-  if (text.size() > kMaxShownBytes) text.replace(kMaxShownBytes, std::string::npos, "...");
-  const auto breaks_lines = [](unsigned char c) { return c < ' ' || c == 0x7F; };
-  std::ranges::replace_if(text, breaks_lines, '?');
-  return text;
-}
-
-/// Calls read(); whatever it throws becomes an InputError of one line.
-template <class Read>
-void read_in_one_line(const std::filesystem::path& path, Read read) {
-  try {
-    read();
-  } catch (const InputError& error) {
-    throw InputError(shown(error.where), shown(error.what_is), shown(error.expected),
-                     shown(error.found));
-  } catch (const Error& error) {
-    throw InputError(path.string(), "content", "an undamaged HDF5 file", shown(error.what()));
-  } catch (const std::invalid_argument& error) {
-    throw InputError(path.string(), "content", "parts that fit together", shown(error.what()));
-  }
-}
-
 }  // namespace
 
 std::string stored_content_digest(const Handle& file) {
@@ -100,17 +75,21 @@ void require_result_format(const Handle& file) {
 
 ResultParts read_result_parts(const Handle& file, const std::filesystem::path& path) {
   ResultParts parts;
-  const auto attempt = [&](const auto& read) {
+  const auto attempt_into = [&](std::vector<InputError>& problems, const auto& read) {
     try {
       read_in_one_line(path, read);
     } catch (const InputError& error) {
-      parts.problems.push_back(error);
+      problems.push_back(error);
     }
   };
+  const auto attempt = [&](const auto& read) { attempt_into(parts.problems, read); };
   attempt([&] {
     MemoryBudget budget(kMaxResultBytes);
     const BoundedGroup root(file, "/", kMaxParts, budget);
     attempt([&] { check_root(file, root); });
+    attempt_into(parts.profile_problems, [&] {
+      if (root.has("profile")) read_profile_group(root);
+    });
     for (const ReadPart part : kParts) {
       attempt([&] { part(root, parts.result); });
       if (part == read_job && !parts.problems.empty()) break;  // what follows builds on it

@@ -21,7 +21,8 @@ struct StoredResult {
 /// wrote it, everything is then bounded and checked: the memory that it takes, names, types,
 /// shapes, that numbers are finite and counts add up, and that what is stored twice agrees.
 /// /diagnostics, /activations, /weights, /scales and /perplexity may be absent, and what they may
-/// hold beyond the first version of the format. /profile is passed over.
+/// hold beyond the first version of the format. /profile is passed over: jobs/profile_file.hpp
+/// reads it.
 ///
 /// Of an observed tensor under several names, the key of `activations` is the q_proj or gate_proj
 /// among them, as these read the input before their neighbours, or else the first in byte order;
@@ -43,6 +44,8 @@ std::string stored_content_digest(const hdf5::Handle& file);
 struct ResultParts {
   Result result;                     ///< without the parts that have a problem
   std::vector<InputError> problems;  ///< the first of each part; none: `result` is whole
+  std::vector<InputError>
+      profile_problems;  ///< the first of /profile, which is no part of `result`
 };
 
 /// Reads and checks everything but the digest. file: `path`, open, of

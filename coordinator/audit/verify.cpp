@@ -54,6 +54,9 @@ Verification verify(const std::filesystem::path& path, int threads) {
   done.contents = contents_of(parts.result);
   done.numbers_checked = parts.problems.empty();
   if (done.numbers_checked) check_consistency(parts.result, threads, done.findings);
+  for (const InputError& problem : parts.profile_problems) {
+    done.findings.add(finding_of(problem, path.string()));
+  }
   return done;
 }
 

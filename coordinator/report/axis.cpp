@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kMostLogTicks = 6;
 constexpr double kMostLayerTicks = 9;
+constexpr double kRoomForMarks = 0.03;  // of an axis of tokens, beyond each end
 
 /// 1, 2 or 5 times a power of ten, at least `width`.
 double round_step(double width) {
@@ -98,6 +99,28 @@ Axis sequences_axis(double low, double high) {
   }
   axis.ticks.push_back({axis.high, short_number(axis.high)});
   return axis;
+}
+
+Axis tokens_axis(const std::string& label, double low, double high) {
+  Axis axis{.label = label, .low = low < high ? low : low / 2, .high = high, .logarithmic = true};
+  std::vector<double> values;
+  for (double value = axis.low; value <= axis.high * (1 + 1e-9); value *= 2) {
+    values.push_back(value);
+  }
+  const std::size_t every = (values.size() + kMostLogTicks - 1) / kMostLogTicks;
+  for (std::size_t i = 0; i < values.size(); i += every) {
+    axis.ticks.push_back({values[i], token_count(values[i])});
+  }
+  const double room = std::pow(axis.high / axis.low, kRoomForMarks);
+  axis.low /= room;
+  axis.high *= room;
+  return axis;
+}
+
+std::string token_count(double tokens) {
+  const double units = tokens / 1024;
+  return units >= 1 && units == std::floor(units) && units < 1e6 ? fmt::format("{:.0f}K", units)
+                                                                 : short_number(tokens);
 }
 
 std::string short_number(double value) {

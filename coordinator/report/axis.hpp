@@ -36,6 +36,13 @@ Axis layer_axis(double first, double last);
 /// Numbers of calibration sequences: doublings up to the most. low: above 0.
 Axis sequences_axis(double low, double high);
 
+/// Numbers of tokens: doublings from the least, as far as there is room for their labels. low:
+/// above 0.
+Axis tokens_axis(const std::string& label, double low, double high);
+
+/// "100", "2K": in units of 1024 where they are whole.
+std::string token_count(double tokens);
+
 /// A number in few characters: three significant digits.
 std::string short_number(double value);
 

@@ -19,10 +19,6 @@ Markup whisker(double low, double high, double y) {
   return all;
 }
 
-Markup dot(double x, double y) {
-  return tag("circle", {{"cx", at(x)}, {"cy", at(y)}, {"r", "4.5"}, {"class", "dot"}}, Markup());
-}
-
 /// Around y, which is the middle.
 Markup draw_bar(const Bar& bar, double y, const std::function<double(double)>& place) {
   const double zero = place(0);
@@ -35,6 +31,21 @@ Markup draw_spread(const Bar& bar, double y, const std::function<double(double)>
   const double least = place(bar.spread->first);
   const double width = std::max(1.0, place(bar.spread->second) - least);
   return svg_rect(least, y - kThickness / 2, width, kThickness, "spread");
+}
+
+Markup draw_parts(const Bar& bar, double y, const std::function<double(double)>& place) {
+  constexpr double kSmallest = 0.3;  // units of the picture
+  Markup all;
+  double from = 0;
+  for (std::size_t i = 0; i < bar.parts.size(); ++i) {
+    const double to = from + bar.parts[i];
+    const double width = place(to) - place(from);
+    if (width >= kSmallest) {
+      all += svg_rect(place(from), y - kThickness / 2, width, kThickness, pattern_class(i));
+    }
+    from = to;
+  }
+  return all;
 }
 
 /// A label that would lie on the one before it is left out, its line is not.
@@ -106,13 +117,17 @@ Markup dot_chart(const ChartText& text, const Axis& axis, const std::vector<Bar>
                  const std::vector<Tick>& guides) {
   return rows_chart(text, axis, dots, guides, draw_spread,
                     [](const Bar& bar, double y, const std::function<double(double)>& place) {
-                      return dot(place(bar.value), y);
+                      return svg_dot(place(bar.value), y);
                     });
+}
+
+Markup stacked_chart(const ChartText& text, const Axis& axis, const std::vector<Bar>& bars) {
+  return rows_chart(text, axis, bars, {}, draw_parts, nullptr);
 }
 
 Markup dot_legend(std::string_view spread) {
   Markup mean = whisker(4, 30, 6);
-  mean += dot(17, 6);
+  mean += svg_dot(17, 6);
   Markup items = legend_item(mean, "mean, with its 95 % interval");
   items += legend_item(svg_rect(2, 1, 30, 10, "spread"), spread);
   return legend(items);

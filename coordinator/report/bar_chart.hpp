@@ -16,6 +16,7 @@ struct Bar {
   double value = 0;
   std::optional<std::pair<double, double>> interval = {};  ///< low, high
   std::optional<std::pair<double, double>> spread = {};    ///< least, most; of dots alone
+  std::vector<double> parts = {};  ///< not below 0, from zero on; of stacked bars alone
 };
 
 /// From zero, or from below it, to all that is finite in `bars`.
@@ -29,6 +30,9 @@ Markup bar_chart(const ChartText& text, const Axis& axis, const std::vector<Bar>
 /// The same with a dot in the place of each bar, on a band for its spread.
 Markup dot_chart(const ChartText& text, const Axis& axis, const std::vector<Bar>& dots,
                  const std::vector<Tick>& guides = {});
+
+/// The same with a bar of parts, filled as pattern_legend names them; their sum is the value.
+Markup stacked_chart(const ChartText& text, const Axis& axis, const std::vector<Bar>& bars);
 
 /// Samples of what a dot_chart draws; spread: what its bands are.
 Markup dot_legend(std::string_view spread);

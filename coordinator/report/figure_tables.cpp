@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "coordinator/report/comparison_figure.hpp"
+#include "coordinator/report/latency_csv.hpp"
 #include "coordinator/report/tensor_place.hpp"
 #include "coordinator/scales/tensor_diagnostics.hpp"
 
@@ -179,6 +180,14 @@ const std::vector<TableMaker>& table_makers() {
   return all;
 }
 
+std::vector<FigureTable> latency_tables(const ReportFigures& report) {
+  std::vector<NamedLatency> profiles;
+  for (const ResultFigures& one : report.results) {
+    if (one.latency) profiles.emplace_back(one.file, &*one.latency);
+  }
+  return latency_csv(profiles);
+}
+
 }  // namespace
 
 std::vector<FigureTable> figure_tables(const ReportFigures& report) {
@@ -188,6 +197,7 @@ std::vector<FigureTable> figure_tables(const ReportFigures& report) {
     for (const ResultFigures& figures : report.results) maker.add(one.table, figures);
     for (Row& row : one.table.rows) row.resize(maker.header.size());
   }
+  for (FigureTable& one : latency_tables(report)) tables.push_back(std::move(one));
   if (report.results.size() > 1) tables.push_back({"differences", comparison_table(report)});
   return tables;
 }

@@ -77,7 +77,8 @@ Markup draw_band(double left, double low, double right, double high) {
 
 Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
                   const std::vector<Series>& series,
-                  const std::optional<std::pair<double, double>>& band) {
+                  const std::optional<std::pair<double, double>>& band,
+                  const std::vector<std::pair<double, double>>& marked) {
   Markup all;
   if (band) {
     all += draw_band(kArea.left, y.place(band->first, kArea.bottom, kArea.top), kArea.right,
@@ -86,6 +87,12 @@ Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
   all += axes(kArea, x, y);
   for (const Series& one : series) all += draw_intervals(x, y, one);
   for (const Series& one : series) all += draw_series(x, y, one);
+  for (const auto& [px, py] : marked) {
+    const double cx = x.place(px, kArea.left, kArea.right);
+    const double cy = y.place(py, kArea.bottom, kArea.top);
+    all += svg_line(cx, cy, cx, kArea.bottom, "guide");
+    all += svg_dot(cx, cy);
+  }
   return chart_figure(text, kHeight, all);
 }
 

@@ -18,10 +18,12 @@ struct Series {
   std::vector<std::optional<std::pair<double, double>>> intervals = {};
 };
 
-/// band: low, high of y, across the chart.
+/// band: low, high of y, across the chart. marked: points with a dot and a line
+/// down to the axis, such as where lines cross.
 Markup line_chart(const ChartText& text, const Axis& x, const Axis& y,
                   const std::vector<Series>& series,
-                  const std::optional<std::pair<double, double>>& band = {});
+                  const std::optional<std::pair<double, double>>& band = {},
+                  const std::vector<std::pair<double, double>>& marked = {});
 
 /// A sample of a line_chart's band.
 Markup band_sample();

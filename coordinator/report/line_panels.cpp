@@ -58,10 +58,28 @@ std::optional<Bounds> y_bounds(const std::vector<Panel>& panels) {
   return bounds_of(panels, &Point::second);
 }
 
-Markup line_panels(const std::vector<Panel>& panels, const Axis& x, const Axis& y) {
+Markup panel_legend(const std::vector<Panel>& panels) {
+  std::vector<Series> lines;
+  for (const Panel& panel : panels) {
+    for (const Series& one : panel.series) {
+      const bool is_new = std::ranges::find(lines, one.name, &Series::name) == lines.end();
+      if (is_new) lines.push_back({.name = one.name, .style = one.style, .points = {}});
+    }
+  }
+  std::ranges::stable_sort(lines, {}, &Series::style);
+  return line_legend(lines);
+}
+
+Markup panel_charts(const std::vector<Panel>& panels, const Axis& x, const Axis& y) {
   Markup charts;
-  for (const Panel& panel : panels) charts += line_chart(panel.text, x, y, panel.series);
-  Markup all = chart_grid(charts);
+  for (const Panel& panel : panels) {
+    charts += line_chart(panel.text, x, y, panel.series, {}, panel.marked);
+  }
+  return chart_grid(charts);
+}
+
+Markup line_panels(const std::vector<Panel>& panels, const Axis& x, const Axis& y) {
+  Markup all = panel_charts(panels, x, y);
   all += details("The numbers", html_table(numbers_of(panels, x.label), y.label));
   return all;
 }

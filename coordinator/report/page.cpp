@@ -29,7 +29,7 @@ Markup sections_of(const ReportFigures& report) {
   constexpr Section kSections[] = {verdict_section,     comparison_section, perplexity_section,
                                    amax_section,        outlier_section,    distribution_section,
                                    convergence_section, kv_section,         sqnr_section,
-                                   timeline_section,    provenance_section};
+                                   latency_section,     timeline_section,   provenance_section};
   Markup sections;
   for (const Section section : kSections) sections += section(report);
   return sections;

@@ -1,5 +1,7 @@
 #include "coordinator/report/plot.hpp"
 
+#include <fmt/format.h>
+
 #include "coordinator/status/printable.hpp"
 #include "jobs/utf8.hpp"
 
@@ -24,6 +26,10 @@ Markup svg_line(double x1, double y1, double x2, double y2, const char* css_clas
   return tag("line",
              {{"x1", at(x1)}, {"y1", at(y1)}, {"x2", at(x2)}, {"y2", at(y2)}, {"class", css_class}},
              Markup());
+}
+
+Markup svg_dot(double x, double y) {
+  return tag("circle", {{"cx", at(x)}, {"cy", at(y)}, {"r", "4.5"}, {"class", "dot"}}, Markup());
 }
 
 Markup svg_rect(double x, double y, double width, double height, const std::string& css_class) {
@@ -59,6 +65,19 @@ Markup legend_item(const Markup& sample, std::string_view name) {
 }
 
 Markup legend(const Markup& items) { return tag("ul", {{"class", "legend"}}, items); }
+
+std::string pattern_class(std::size_t index) {
+  constexpr std::size_t kPatterns = 6;
+  return fmt::format("p{}", index % kPatterns);
+}
+
+Markup pattern_legend(const std::vector<std::string>& names) {
+  Markup items;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    items += legend_item(svg_rect(1, 1, 32, 10, pattern_class(i)), names[i]);
+  }
+  return legend(items);
+}
 
 Markup x_axis(const PlotArea& area, const Axis& x) {
   Markup all;

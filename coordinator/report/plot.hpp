@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "coordinator/report/axis.hpp"
 #include "coordinator/report/markup.hpp"
@@ -39,11 +40,18 @@ Markup x_axis(const PlotArea& area, const Axis& x);
 Markup legend_item(const Markup& sample, std::string_view name);
 Markup legend(const Markup& items);
 
+/// The class of part `index` of bars, each filled otherwise: told apart without colour.
+std::string pattern_class(std::size_t index);
+
+/// Which pattern is which part.
+Markup pattern_legend(const std::vector<std::string>& names);
+
 /// `text`, cut where it would not fit into a row of a chart beside a number.
 std::string chart_label(std::string_view text);
 
 Markup svg_text(double x, double y, const char* css_class, std::string_view text);
 Markup svg_line(double x1, double y1, double x2, double y2, const char* css_class);
+Markup svg_dot(double x, double y);
 Markup svg_rect(double x, double y, double width, double height, const std::string& css_class);
 
 }  // namespace fp8cal

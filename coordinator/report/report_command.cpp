@@ -10,6 +10,8 @@
 #include <string_view>
 
 #include "coordinator/report/figure_tables.hpp"
+#include "coordinator/report/latency_page.hpp"
+#include "coordinator/report/latency_text.hpp"
 #include "coordinator/report/page.hpp"
 #include "coordinator/report/show_text.hpp"
 #include "coordinator/report/study_page.hpp"
@@ -19,6 +21,7 @@
 #include "jobs/atomic_file.hpp"
 #include "jobs/error.hpp"
 #include "jobs/file.hpp"
+#include "jobs/profile_file.hpp"
 
 namespace fp8cal {
 namespace {
@@ -52,7 +55,7 @@ void write_text(const fs::path& path, const std::string& text) {
   write_atomically(path, std::as_bytes(std::span(text)));
 }
 
-/// Told by its content: a result is HDF5, a study is not.
+/// Told by its content: results and profiles are HDF5, a study is not.
 bool is_study(const std::string& file) {
   constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
   std::array<char, kSignature.size()> begin = {};
@@ -61,13 +64,31 @@ bool is_study(const std::string& file) {
   return std::string_view(begin.data(), size) != kSignature;
 }
 
-/// A page is of one study, or of results alone.
+/// A page is of one study, of results alone, or of profiles alone.
 bool is_study(const std::vector<std::string>& files) {
   const auto study = std::ranges::find_if(files, [](const auto& file) { return is_study(file); });
   if (study == files.end()) return false;
   if (files.size() == 1) return true;
   throw InputError(*study, "a study beside other files", "one study, or HDF5 results alone",
                    fmt::format("{} files", files.size()));
+}
+
+/// Whether all are profiles; none is a study.
+bool are_profiles(const std::vector<std::string>& files) {
+  const auto count =
+      std::ranges::count_if(files, [](const auto& one) { return is_profile_file(one); });
+  if (count == 0 || count == std::ssize(files)) return count != 0;
+  const auto profile =
+      std::ranges::find_if(files, [](const auto& one) { return is_profile_file(one); });
+  throw InputError(*profile, "a latency profile beside other files",
+                   "results alone, or profiles alone",
+                   fmt::format("{} of {} files", count, files.size()));
+}
+
+void write_csv(const std::string& folder, const std::vector<FigureTable>& tables) {
+  for (const FigureTable& one : tables) {
+    write_text(fs::path(folder) / (one.name + ".csv"), csv_text(one.table));
+  }
 }
 
 void report_study(const std::string& file, const std::string& out, const std::string& csv) {
@@ -80,10 +101,14 @@ void report_results(const std::vector<std::string>& files, const std::string& ou
                     const std::string& csv) {
   const ReportFigures figures = read_report(files);
   write_text(out, report_page(figures));
-  if (csv.empty()) return;
-  for (const FigureTable& one : figure_tables(figures)) {
-    write_text(fs::path(csv) / (one.name + ".csv"), csv_text(one.table));
-  }
+  if (!csv.empty()) write_csv(csv, figure_tables(figures));
+}
+
+void report_profiles(const std::vector<std::string>& files, const std::string& out,
+                     const std::string& csv) {
+  const LatencyReport report = read_latency_report(files);
+  write_text(out, latency_page(report));
+  if (!csv.empty()) write_csv(csv, latency_csv(report));
 }
 
 void report(const CommandLine& line) {
@@ -95,16 +120,21 @@ void report(const CommandLine& line) {
   if (!line.csv.empty()) check_folder(line.csv);
   if (is_study(files)) {
     report_study(line.subject, out, line.csv);
+  } else if (are_profiles(files)) {
+    report_profiles(files, out, line.csv);
   } else {
     report_results(files, out, line.csv);
   }
   fmt::print("report {}\n", out);
 }
 
-/// Of a result or a study, for a terminal.
+/// Of a result, a profile or a study, for a terminal.
 std::string text_of(const std::string& file) {
-  if (!is_study(file)) return show_text(figures_of(read_result(file), file));
-  return study_text(read_study_file(file), fs::absolute(file).lexically_normal());
+  if (is_study(file)) {
+    return study_text(read_study_file(file), fs::absolute(file).lexically_normal());
+  }
+  if (is_profile_file(file)) return latency_text(read_latency(file).value(), file);
+  return show_text(read_figures(file));
 }
 
 /// Runs `work`; says in a line why it failed.

@@ -7,6 +7,12 @@ namespace {
 
 constexpr std::size_t kOutliersShown = 10;
 
+ResultFigures figures_with_latency(const StoredResult& stored, const std::string& file) {
+  ResultFigures figures = figures_of(stored, file);
+  figures.latency = read_latency(file);
+  return figures;
+}
+
 }  // namespace
 
 ResultFigures figures_of(const StoredResult& stored, const std::string& file) {
@@ -32,12 +38,16 @@ ResultFigures figures_of(const StoredResult& stored, const std::string& file) {
   return figures;
 }
 
+ResultFigures read_figures(const std::string& file) {
+  return figures_with_latency(read_result(file), file);
+}
+
 ReportFigures read_report(const std::vector<std::string>& files) {
   ReportFigures figures;
   StoredResult first;
   for (const std::string& file : files) {
     StoredResult stored = read_result(file);
-    figures.results.push_back(figures_of(stored, file));
+    figures.results.push_back(figures_with_latency(stored, file));
     if (figures.results.size() == 1) {
       first = std::move(stored);
     } else {

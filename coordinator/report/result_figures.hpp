@@ -9,6 +9,7 @@
 #include "coordinator/report/convergence_figure.hpp"
 #include "coordinator/report/facts.hpp"
 #include "coordinator/report/kv_figure.hpp"
+#include "coordinator/report/latency_figures.hpp"
 #include "coordinator/report/layer_grid.hpp"
 #include "coordinator/report/standing.hpp"
 #include "coordinator/report/tensor_distribution.hpp"
@@ -34,10 +35,11 @@ struct ResultFigures {
   KvFigure kv;
   std::vector<SqnrFigure> sqnr;
   TimelineFigure timeline;
+  std::optional<LatencyFigures> latency = {};  ///< read_latency of the file
   Facts facts;
 };
 
-/// file: what to call it.
+/// file: what to call it. Without the latencies, which are no part of the result.
 ResultFigures figures_of(const StoredResult& stored, const std::string& file);
 
 /// Some results, and how all but the first differ from the first.
@@ -46,7 +48,10 @@ struct ReportFigures {
   std::vector<Comparison> comparisons;  ///< [results - 1]
 };
 
-/// Reads files with read_result, one after another. Throws InputError as it does.
+/// Reads a file with read_result, and its latencies. Throws InputError as both do.
+ResultFigures read_figures(const std::string& file);
+
+/// Reads files as read_figures does, one after another.
 ReportFigures read_report(const std::vector<std::string>& files);
 
 /// What to call result `index` of several: "A", "B", ...

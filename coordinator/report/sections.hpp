@@ -19,6 +19,7 @@ Markup distribution_section(const ReportFigures& report);
 Markup convergence_section(const ReportFigures& report);
 Markup kv_section(const ReportFigures& report);
 Markup sqnr_section(const ReportFigures& report);
+Markup latency_section(const ReportFigures& report);
 Markup timeline_section(const ReportFigures& report);
 Markup provenance_section(const ReportFigures& report);
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "coordinator/report/axis.hpp"
+#include "coordinator/report/latency_text.hpp"
 #include "coordinator/report/percentage.hpp"
 #include "coordinator/report/sparkline.hpp"
 #include "coordinator/report/tensor_place.hpp"
@@ -155,7 +156,8 @@ std::string show_text(const ResultFigures& figures) {
   if (!figures.convergence_line.empty() && !is_told) {
     text += fmt::format("\n{}\n", printable(figures.convergence_line));
   }
-  return text + throughput_table(figures.timeline) + origin_table(figures);
+  text += throughput_table(figures.timeline) + origin_table(figures);
+  return figures.latency ? text + "\n" + latency_text(*figures.latency, figures.file) : text;
 }
 
 }  // namespace fp8cal

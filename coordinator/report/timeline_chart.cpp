@@ -14,10 +14,7 @@ constexpr double kRow = 18;
 constexpr double kBar = 13;
 constexpr double kLeft = 52;
 constexpr double kSmallestGap = 0.5;  ///< units of the picture
-constexpr std::size_t kPatterns = 6;
 constexpr std::size_t kMostStagesNamed = 24;
-
-std::string pattern_class(std::size_t stage) { return fmt::format("p{}", stage % kPatterns); }
 
 /// Draws spans in order; what follows at once in the same row and stage becomes one bar.
 class SpanPainter {
@@ -94,11 +91,9 @@ Markup timeline_chart(const ChartText& text, const TimelineFigure& figure,
 }
 
 Markup stage_legend(const std::vector<std::string>& stages) {
-  Markup items;
-  for (std::size_t i = 0; i < std::min(stages.size(), kMostStagesNamed); ++i) {
-    items += legend_item(svg_rect(1, 1, 32, 10, pattern_class(i)), stages[i]);
-  }
-  return legend(items);
+  std::vector<std::string> named = stages;
+  named.resize(std::min(stages.size(), kMostStagesNamed));
+  return pattern_legend(named);
 }
 
 }  // namespace fp8cal

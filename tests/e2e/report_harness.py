@@ -23,6 +23,12 @@ CHARTS = (["difference", "perplexity", "amax-0", "amax-legend", "outliers-0",
 STUDY_CHARTS = ["settings"] + [f"{name}-{recipe}" for name in ("datasets", "samples", "variation")
                                for recipe in range(4)]
 
+LATENCY_CHARTS = (["causes-prefill-0", "causes-decode-0"] +
+                  [f"first-token-0-{kv}" for kv in range(2)] +
+                  [f"output-token-0-{panel}" for panel in range(4)] +
+                  [f"total-0-{panel}" for panel in range(4)])
+CAUSES = ["products", "attention", "scaling", "norms", "collectives", "gaps"]
+
 
 def timeline(ranks):
     stages = [("load", 0), ("calibrate", 2560), ("merge", 0), ("evaluate bf16", 640),
@@ -40,6 +46,79 @@ def set_timeline(file, lines):
     del file["provenance/timeline"]
     if lines:
         file["provenance/timeline"] = strings(lines)
+
+
+def profile_passes():
+    """(phase, variant, kv, sequences, tokens, seconds) of three variants, made up."""
+    speeds = {"bf16": 1.0, "fp8-static": 0.6, "fp8-weight-only": 0.8}
+    for kv in ("bf16", "e4m3"):
+        for variant, speed in speeds.items():
+            for tokens in (128, 1024, 8192, 131072):
+                late = 0.02 if variant == "fp8-static" else 0
+                yield "prefill", variant, kv, 1, tokens, late + speed * tokens * 2e-5
+            for sequences in (1, 32):
+                for tokens in (1024, 8192):
+                    yield ("decode", variant, kv, sequences, tokens,
+                           speed * 4e-3 + sequences * tokens * (2e-8 if kv == "bf16" else 1e-8))
+
+
+def write_profile(root):
+    """Puts a latency profile into an open file, as docs/result-file.md says."""
+    def column(group, name, values, kind, units=None):
+        group[name] = np.array(values, kind) if kind != "S" else strings(values)
+        if units:
+            group[name].attrs["units"] = np.bytes_(units)
+
+    def keys(group, rows):
+        for index, name in enumerate(("phase", "variant", "kv")):
+            column(group, name, [row[index] for row in rows], "S")
+        for index, name in ((3, "sequences"), (4, "tokens")):
+            column(group, name, [row[index] for row in rows], "<u8", name)
+
+    profile = root.create_group("profile")
+    for name, value in (("version", "0.1.0"), ("time", "2026-01-02T03:04:05Z"), ("scales", ""),
+                        ("command_line", "fp8cal profile job.ini"), ("backend", "cuda"),
+                        ("model", "/models/Llama-3.1-8B")):
+        profile.attrs[name] = np.bytes_(value)
+    for name in ("native_fp8", "planned_bytes", "peak_bytes"):
+        profile.attrs[name] = np.int64(1)
+    for name, value in (("bytes_per_s", 4e12), ("bf16_flop_per_s", 7e14),
+                        ("fp8_flop_per_s", 1.4e15), ("gather_bytes_per_s", 0)):
+        profile.attrs[name] = np.float64(value)
+    profile["places"] = strings(["node1 gpu 0"])
+    passes = list(profile_passes())
+    group = profile.create_group("passes")
+    keys(group, passes)
+    seconds = np.array([row[5] for row in passes])
+    column(group, "median_s", seconds, "<f8", "s")
+    column(group, "p95_s", 1.1 * seconds, "<f8", "s")
+    column(group, "runs", [20] * len(passes), "<u8", "runs")
+    group = profile.create_group("causes")
+    group["names"] = strings(CAUSES)
+    shares = np.array([0.5, 0.2, 0.1, 0.1, 0, 0.1])
+    column(group, "calls", np.full((len(passes), 6), 7), "<u8", "calls")
+    column(group, "seconds", seconds[:, None] * shares, "<f8", "s")
+    column(group, "flop", seconds[:, None] * shares * 1e14, "<f8", "flop")
+    column(group, "bytes", seconds[:, None] * shares * 1e12, "<f8", "bytes")
+    group = profile.create_group("unfit")
+    keys(group, [("decode", "bf16", "bf16", 32, 131072)])
+    column(group, "needed_bytes", [200 << 30], "<u8", "bytes")
+    column(group, "budget_bytes", [100 << 30], "<u8", "bytes")
+    group = profile.create_group("checks")
+    column(group, "variant", ["fp8-static"], "S")
+    column(group, "kv", ["e4m3"], "S")
+    column(group, "tokens", [512], "<u8", "tokens")
+    column(group, "mean_difference", [1e-5], "<f8", "nats")
+    column(group, "most_difference", [0.01], "<f8", "nats")
+    column(group, "same_bits", [0], "u1")
+
+
+def write_profile_file(path):
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = np.bytes_("fp8cal-profile")
+        file.attrs["format_version"] = np.int64(1)
+        write_profile(file)
+    return path
 
 
 def rows_of(path):

@@ -6,7 +6,8 @@ import unittest
 import numpy as np
 
 import browser
-from report_harness import CHARTS, STUDY_CHARTS, ReportTest, set_timeline, timeline, write_study
+from report_harness import (CHARTS, LATENCY_CHARTS, STUDY_CHARTS, ReportTest, set_timeline,
+                            timeline, write_profile_file, write_study)
 
 CHROMIUM = browser.find_chromium()
 VIEWS = [(360, False, "screen"), (360, True, "screen"), (1280, False, "screen"),
@@ -46,6 +47,8 @@ class BrowserTest(ReportTest):
         other = self.edited(edit)
         yield "one", self.report(self.original, out="one.html")[1], CHARTS
         yield "two", self.report(self.original, other, out="two.html")[1], [*CHARTS, "timeline-1"]
+        profile = write_profile_file(self.folder / "profile.h5")
+        yield "profile", self.report(profile, out="profile.html")[1], LATENCY_CHARTS
         study = write_study(self.folder)[0]
         yield "study", self.report(study, out="study.html")[1], STUDY_CHARTS
 
