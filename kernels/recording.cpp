@@ -1,5 +1,8 @@
 #include "kernels/recording.hpp"
 
+#include <functional>
+#include <memory>
+
 #include "kernels/backend.hpp"
 
 namespace fp8cal {
