@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "coordinator/profile/pass_limits.hpp"
 #include "coordinator/profile/profile_table.hpp"
@@ -11,6 +13,8 @@ namespace fp8cal {
 namespace {
 
 using Row = std::vector<std::string>;
+
+constexpr const char* kByPrompt = "setting, by prompt";
 
 /// A table under its title, after an empty line; nothing where it has no rows.
 std::string titled(const std::string& title, const TextTable& table) {
@@ -58,7 +62,7 @@ std::string totals_text(const ProfileAnswer& answer) {
 std::string crossovers_text(const ProfileFigures& figures, const ProfileAnswer& answer) {
   std::string text;
   for (const std::size_t batch : figures.batches()) {
-    TextTable table = {header_of("setting", "prompt of ", figures.prompts()), {}};
+    TextTable table = {header_of(kByPrompt, "", figures.prompts()), {}};
     for (const SettingCrossover& one : answer.crossovers) {
       if (one.batch != batch) continue;
       if (table.rows.empty() || table.rows.back().front() != one.setting.name()) {
@@ -74,7 +78,7 @@ std::string crossovers_text(const ProfileFigures& figures, const ProfileAnswer& 
 }
 
 std::string scaling_text(const ProfileFigures& figures) {
-  TextTable table = {header_of("setting", "prompt of ", figures.prompts()), {}};
+  TextTable table = {header_of(kByPrompt, "", figures.prompts()), {}};
   if (figures.prompts().empty()) return "";
   for (const Setting& setting : figures.settings()) {
     if (setting.is_bf16()) continue;
@@ -93,11 +97,26 @@ std::string pass_text(const PassKey& key) {
                      : fmt::format("prompt of {}", key.tokens);
 }
 
+/// A row a pass, a column a kind of keys and values.
 std::string savings_text(const ProfileAnswer& answer) {
-  TextTable table = {{"pass", "keys and values", "ms", "share"}, {}};
+  TextTable table = {{"pass, by keys and values"}, {}};
+  std::map<std::string, std::map<std::string, std::string>> cells;  // by pass and kind
+  std::vector<std::string> passes;                                  // as measured
   for (const StaticSaving& one : answer.savings) {
-    table.rows.push_back({pass_text(one.key), one.key.kv, ms_text(one.seconds),
-                          fmt::format("{:+.1f} %", 100 * one.share)});
+    const std::string name = pass_text(one.key);
+    if (!cells.contains(name)) passes.push_back(name);
+    cells[name][one.key.kv] = fmt::format("{} ms, {:.1f} %", ms_text(one.seconds), 100 * one.share);
+    if (std::ranges::find(table.header, one.key.kv) == table.header.end()) {
+      table.header.push_back(one.key.kv);
+    }
+  }
+  for (const std::string& pass : passes) {
+    Row row = {pass};
+    for (std::size_t c = 1; c < table.header.size(); ++c) {
+      const std::string& cell = cells[pass][table.header[c]];
+      row.push_back(cell.empty() ? "-" : cell);
+    }
+    table.rows.push_back(std::move(row));
   }
   return titled("what fp8-static saves of fp8-dynamic's time", table);
 }
@@ -110,7 +129,7 @@ std::string limit_cell(const LatencyProfile& profile, const ProfiledPass* pass) 
 
 /// A row a setting, a column a prompt, or a batch and context.
 std::string limits_text(const LatencyProfile& profile, const ProfileFigures& figures) {
-  TextTable prefill = {header_of("setting", "prompt of ", figures.prompts()), {}};
+  TextTable prefill = {header_of(kByPrompt, "", figures.prompts()), {}};
   TextTable decoding = {{"setting"}, {}};
   for (const std::size_t batch : figures.batches()) {
     for (const std::size_t context : figures.contexts()) {

@@ -96,7 +96,7 @@ TEST(ProfileText, HasTablesByPassAndAnswers) {
                            "scaling and casting, share of the time to first token",
                            "10.0 %",
                            "what fp8-static saves of fp8-dynamic's time",
-                           "+20.0 %",
+                           "40.00 ms, 20.0 %",
                            "-0.000010",
                            "not measured\n  fp8-dynamic: no time per output token"}) {
     EXPECT_THAT(text, HasSubstr(part));
