@@ -4,12 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <sstream>
-#include <string_view>
 
 #include "coordinator/audit/rerun.hpp"
+#include "coordinator/option_values.hpp"
 #include "coordinator/profile/profile_request.hpp"
 #include "jobs/error.hpp"
 #include "jobs/job_keys.hpp"
@@ -17,75 +14,15 @@
 namespace fp8cal {
 namespace {
 
-constexpr const char* kWhere = "command line";
+constexpr const char* kWhere = kCommandLine;
 constexpr int kMaxRanks = 65536;
 constexpr std::size_t kMostReported = 8;
 constexpr std::size_t kMostTokens = std::size_t{1} << 20;  // as a config.json may say at most
 constexpr std::size_t kMostSequences = 65536;
 
-template <class Number>
-Number parse_number(const std::string& option, const std::string& text, Number min, Number max) {
-  Number number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < min || number > max) {
-    throw InputError(kWhere, "bad value of " + option,
-                     fmt::format("a whole number from {} to {}", min, max), "'" + text + "'");
-  }
-  return number;
-}
-
-/// A number from 0 on: "0.0078125", "1e-3" or, as a power of two, "2^-7".
-double parse_tolerance(const std::string& option, const std::string& text) {
-  constexpr std::string_view kPower = "2^";
-  const bool is_power = text.starts_with(kPower);
-  double number = 0;
-  const char* end = text.data() + text.size();
-  const char* start = text.data() + (is_power ? kPower.size() : 0);
-  const auto [last, error] = std::from_chars(start, end, number);
-  if (is_power) number = std::exp2(number);
-  if (error == std::errc() && last == end && number >= 0 && std::isfinite(number)) return number;
-  throw InputError(kWhere, "bad value of " + option, "a number from 0 on, such as 0.01 or 2^-7",
-                   "'" + text + "'");
-}
-
 bool takes_job(const std::string& command) {
   return command == "run" || command == "plan" || command == "bench" || command == "study" ||
          command == "submit";
-}
-
-/// As a job key's list: items between commas, each once. what: they are.
-std::vector<std::string> split(const char* option, const std::string& list,
-                               const char* what = "names") {
-  std::vector<std::string> items;
-  std::istringstream stream(list);
-  for (std::string item; std::getline(stream >> std::ws, item, ',');) {
-    item.erase(item.find_last_not_of(" \t") + 1);
-    const bool twice = std::find(items.begin(), items.end(), item) != items.end();
-    if (item.empty() || twice) {
-      throw InputError(kWhere, std::string("bad value of ") + option,
-                       std::string(what) + ", each once", "'" + list + "'");
-    }
-    items.push_back(item);
-  }
-  if (items.empty()) {
-    throw InputError(kWhere, std::string("bad value of ") + option, what, "nothing");
-  }
-  return items;
-}
-
-/// Numbers above zero between commas, each once.
-std::vector<std::size_t> split_numbers(const char* option, const std::string& list,
-                                       std::size_t max) {
-  std::vector<std::size_t> numbers;
-  for (const std::string& item : split(option, list, "numbers")) {
-    const std::size_t number = parse_number(option, item, std::size_t{1}, max);
-    if (std::find(numbers.begin(), numbers.end(), number) != numbers.end()) {
-      throw InputError(kWhere, std::string("bad value of ") + option, "numbers, each once",
-                       "'" + list + "'");
-    }
-    numbers.push_back(number);
-  }
-  return numbers;
 }
 
 /// An option of one command that is no job key.
