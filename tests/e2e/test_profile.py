@@ -127,7 +127,7 @@ class ProfileTest(harness.TempFolderTest):
         shutil.copy(plain, result)
         few = {"prompts": 16, "decode_batches": 1, "contexts": 8, "scales": result}
         before = result.read_bytes()
-        self.profile(output__result=copy, **few)
+        self.profile(ranks=2, output__result=copy, **few)
         self.assertEqual(result.read_bytes(), before)
         report = self.profile(**few)
         self.assertEqual(report["scales"], str(result))
