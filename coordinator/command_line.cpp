@@ -4,69 +4,25 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <sstream>
-#include <string_view>
 
 #include "coordinator/audit/rerun.hpp"
+#include "coordinator/option_values.hpp"
+#include "coordinator/profile/profile_request.hpp"
 #include "jobs/error.hpp"
 #include "jobs/job_keys.hpp"
 
 namespace fp8cal {
 namespace {
 
-constexpr const char* kWhere = "command line";
+constexpr const char* kWhere = kCommandLine;
 constexpr int kMaxRanks = 65536;
 constexpr std::size_t kMostReported = 8;
-
-template <class Number>
-Number parse_number(const std::string& option, const std::string& text, Number min, Number max) {
-  Number number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < min || number > max) {
-    throw InputError(kWhere, "bad value of " + option,
-                     fmt::format("a whole number from {} to {}", min, max), "'" + text + "'");
-  }
-  return number;
-}
-
-/// A number from 0 on: "0.0078125", "1e-3" or, as a power of two, "2^-7".
-double parse_tolerance(const std::string& option, const std::string& text) {
-  constexpr std::string_view kPower = "2^";
-  const bool is_power = text.starts_with(kPower);
-  double number = 0;
-  const char* end = text.data() + text.size();
-  const char* start = text.data() + (is_power ? kPower.size() : 0);
-  const auto [last, error] = std::from_chars(start, end, number);
-  if (is_power) number = std::exp2(number);
-  if (error == std::errc() && last == end && number >= 0 && std::isfinite(number)) return number;
-  throw InputError(kWhere, "bad value of " + option, "a number from 0 on, such as 0.01 or 2^-7",
-                   "'" + text + "'");
-}
+constexpr std::size_t kMostTokens = std::size_t{1} << 20;  // as a config.json may say at most
+constexpr std::size_t kMostSequences = 65536;
 
 bool takes_job(const std::string& command) {
   return command == "run" || command == "plan" || command == "bench" || command == "study" ||
          command == "submit";
-}
-
-/// As a job key's list: names between commas, each once.
-std::vector<std::string> split(const char* option, const std::string& list) {
-  std::vector<std::string> items;
-  std::istringstream stream(list);
-  for (std::string item; std::getline(stream >> std::ws, item, ',');) {
-    item.erase(item.find_last_not_of(" \t") + 1);
-    const bool twice = std::find(items.begin(), items.end(), item) != items.end();
-    if (item.empty() || twice) {
-      throw InputError(kWhere, std::string("bad value of ") + option, "names, each once",
-                       "'" + list + "'");
-    }
-    items.push_back(item);
-  }
-  if (items.empty()) {
-    throw InputError(kWhere, std::string("bad value of ") + option, "a name", "nothing");
-  }
-  return items;
 }
 
 /// An option of one command that is no job key.
@@ -137,6 +93,26 @@ constexpr Option kOptions[] = {
     {"report", "out", [](CommandLine& line, const std::string& value) { line.out = value; }},
     {"report", "csv", [](CommandLine& line, const std::string& value) { line.csv = value; }},
     {"export", "recipe", [](CommandLine& line, const std::string& value) { line.recipe = value; }},
+    {"profile", "scales",
+     [](CommandLine& line, const std::string& value) { line.profile.scales = value; }},
+    {"profile", "variants",
+     [](CommandLine& line, const std::string& value) {
+       line.profile.variants = split("--variants", value);
+     }},
+    {"profile", "kv",
+     [](CommandLine& line, const std::string& value) { line.profile.kv = split("--kv", value); }},
+    {"profile", "prompts",
+     [](CommandLine& line, const std::string& value) {
+       line.profile.prompts = split_numbers("--prompts", value, kMostTokens);
+     }},
+    {"profile", "decode-batches",
+     [](CommandLine& line, const std::string& value) {
+       line.profile.decode_batches = split_numbers("--decode-batches", value, kMostSequences);
+     }},
+    {"profile", "contexts",
+     [](CommandLine& line, const std::string& value) {
+       line.profile.contexts = split_numbers("--contexts", value, kMostTokens);
+     }},
 };
 
 /// Options without a value.
@@ -151,6 +127,7 @@ constexpr Flag kFlags[] = {
     {"audit", "json", [](CommandLine& line) -> bool& { return line.json; }},
     {"audit", "verify", [](CommandLine& line) -> bool& { return line.verify; }},
     {"audit", "rerun", [](CommandLine& line) -> bool& { return line.rerun; }},
+    {"profile", "json", [](CommandLine& line) -> bool& { return line.json; }},
     {"study", "tables", [](CommandLine& line) -> bool& { return line.tables; }},
     {"status", "json", [](CommandLine& line) -> bool& { return line.json; }},
     {"export", "force", [](CommandLine& line) -> bool& { return line.force; }},
@@ -165,6 +142,12 @@ struct JobFlag {
 
 constexpr JobFlag kJobFlags[] = {{"allow-overlap", "evaluation.allow_overlap"}};
 
+/// Job keys that a command without a job file takes.
+bool takes_key(const std::string& command, const std::string& key) {
+  if (command == "audit") return may_change_in_rerun(key);
+  return command == "profile" && is_profile_key(key);
+}
+
 /// What the command takes after "--".
 std::vector<std::string> option_names(const CommandLine& line) {
   std::vector<std::string> names;
@@ -174,9 +157,12 @@ std::vector<std::string> option_names(const CommandLine& line) {
   for (const Flag& flag : kFlags) {
     if (line.command == flag.command) names.emplace_back(flag.name);
   }
-  if (!takes_job(line.command)) return names;
+  const bool has_job = takes_job(line.command);
+  for (const JobKey& key : job_keys()) {
+    if (has_job || takes_key(line.command, key.name)) names.push_back(key.name);
+  }
+  if (!has_job) return names;
   for (const JobFlag& flag : kJobFlags) names.emplace_back(flag.name);
-  for (const JobKey& key : job_keys()) names.push_back(key.name);
   return names;
 }
 
@@ -194,8 +180,7 @@ void store_option(CommandLine& line, const std::string& key, const std::string& 
   for (const Option& option : kOptions) {
     if (line.command == option.command && key == option.name) return option.store(line, value);
   }
-  const bool takes_it =
-      takes_job(line.command) || (line.command == "audit" && may_change_in_rerun(key));
+  const bool takes_it = takes_job(line.command) || takes_key(line.command, key);
   if (!takes_it || !is_job_key(key)) refuse_option(line, key);
   line.job.push_back({key, value});
 }
@@ -243,6 +228,10 @@ void check_submit(const CommandLine& line) {
 }
 
 void store_subject(CommandLine& line, const std::string& argument) {
+  if (line.command == "profile") {
+    throw InputError(kWhere, "'profile' takes no job file", "--model.path FOLDER and options",
+                     "'" + argument + "'");
+  }
   if (line.subject.empty()) {
     line.subject = argument;
   } else if (line.command == "audit" && line.other.empty()) {
@@ -289,9 +278,9 @@ void check_complete(const CommandLine& line) {
 }  // namespace
 
 const std::vector<std::string>& command_names() {
-  static const std::vector<std::string> all = {"run",     "plan",   "scales", "export", "audit",
-                                               "bench",   "study",  "synth",  "submit", "status",
-                                               "collect", "report", "show",   "help",   "version"};
+  static const std::vector<std::string> all = {
+      "run",   "plan",   "scales", "export",  "audit",  "bench", "profile", "study",
+      "synth", "submit", "status", "collect", "report", "show",  "help",    "version"};
   return all;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "coordinator/audit/tolerances.hpp"
+#include "coordinator/profile/profile_options.hpp"
 #include "coordinator/submission/submit_options.hpp"
 #include "jobs/job.hpp"
 
@@ -21,7 +22,7 @@ struct CommandLine {
   std::vector<std::string> others;   ///< report: the results after the first
   std::vector<JobOption> job;        ///< --section.key value
   std::optional<int> ranks;          ///< plan --ranks N
-  bool json = false;                 ///< bench, audit, status --json
+  bool json = false;                 ///< bench, audit, status, profile --json
   std::string config;                ///< synth --config FILE
   std::uint64_t seed = 0;            ///< synth --seed N
   std::string out;                   ///< scales, export, report --out; report: may be empty
@@ -38,6 +39,7 @@ struct CommandLine {
   std::string part;                           ///< study --part K/N; empty: all of it
   Tolerances tolerances;                      ///< audit, submit --rerun
   SubmitOptions submit;                       ///< submit
+  ProfileOptions profile;                     ///< profile
   std::string csv;   ///< --csv: a file of collect, a folder of study and report; empty: none
   std::string text;  ///< as it was typed, for the record
 };

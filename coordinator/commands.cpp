@@ -21,6 +21,7 @@
 #include "coordinator/output_checks.hpp"
 #include "coordinator/pipeline.hpp"
 #include "coordinator/preparation.hpp"
+#include "coordinator/profile/profile_command.hpp"
 #include "coordinator/progress.hpp"
 #include "coordinator/protocol/advice.hpp"
 #include "coordinator/provenance.hpp"
@@ -248,6 +249,7 @@ int run_on_ranks(const CommandLine& line, std::vector<std::string> environment) 
       study(line, control, MPI_COMM_WORLD, {stop_signals, monitor}, status);
     }
     if (line.command == "bench") bench(line, control);
+    if (line.command == "profile") profile(line, control, MPI_COMM_WORLD);
     if (line.command == "synth") synth(line, control);
     if (line.command == "submit") {
       submit({line.subject, line.job, line.submit, line.tolerances, std::move(environment)},

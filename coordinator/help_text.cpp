@@ -47,6 +47,11 @@ constexpr const char* kOverview =
   fp8cal bench JOB [--json] [--key value ...]  how fast this cluster would run it: time, tokens/s and
                                                TFLOP/s of each stage, share of each kernel; writes no
                                                result, and needs no output.result
+  fp8cal profile --model.path MODEL [--scales RESULT] [--json] [...]
+                                               what FP8 costs before the first token and gains after
+                                               it: time to first token and per output token of BF16
+                                               and FP8, their causes, and from how many output tokens
+                                               on FP8 wins. 'fp8cal help profile' has its options
   fp8cal study STUDY [--csv FOLDER] [--tables | --part K/N] [--key value ...]
                                                a job file whose calibration.dataset, seed and samples
                                                and scales.policy may be lists: the result of every
@@ -95,6 +100,28 @@ Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 a quality gate failed;
 4 an audit found a difference; 75 stopped on a signal with progress saved, run it again.
 )";
 
+constexpr const char* kProfileHelp =
+    R"(fp8cal profile --model.path MODEL [option ...]
+
+  --scales RESULT          scales from this result of 'fp8cal run', which must be of the same model;
+                           the profile is added to it. Else they are made up: as fast, but not right
+  --variants NAME,...      bf16 and recipes without keys and values: fp8-static, fp8-channel,
+                           fp8-dynamic, fp8-weight-only. Default: all but fp8-channel
+  --kv NAME,...            what keys and values are kept in: bf16, e4m3, e5m2. Default: each
+  --prompts N,...          tokens of a prompt whose first token is timed.
+                           Default: 128,512,2048,8192,32768,131072
+  --decode-batches N,...   sequences that are decoded together. Default: 1,8,32,128
+  --contexts N,...         tokens that each of them has already. Default: 2048,32768
+  --json                   everything as one JSON object
+  --output.result FILE     keep the profile here: with --scales in a copy of RESULT, else alone
+  --runtime.backend NAME, --runtime.device_memory SIZE, --runtime.threads N
+                           as for a job: 'fp8cal help job'
+
+Of the default lengths, those that the model has positions for. Prompts must fit in device memory;
+batches that do not fit are named and left out. mpirun -n N fp8cal profile ... slices every tensor
+over N ranks.
+)";
+
 constexpr const char* kJobHelp =
     R"(A job file has [sections] of 'key = value' lines; '#' begins a comment. Lists hold commas or
 repeat the key. Relative paths are relative to the job file; those given as options
@@ -105,6 +132,7 @@ repeat the key. Relative paths are relative to the job file; those given as opti
 }  // namespace
 
 std::string help_text(const std::string& topic) {
+  if (topic == "profile") return kProfileHelp;
   const bool is_command = std::ranges::find(command_names(), topic) != command_names().end();
   if (topic.empty() || is_command) return kOverview;
   if (topic == "job") return kJobHelp + describe_job_keys();

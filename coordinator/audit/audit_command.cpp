@@ -36,18 +36,15 @@ void verify_result(const CommandLine& line, const Control& control) {
 /// Before any work: the weights must be those that the result was made from.
 void check_weights(const StoredResult& stored, const std::string& where, const Rerun& again,
                    const Control& control) {
-  const std::string& model = again.job.model.path;
+  std::string expected;
   std::optional<Checkpoint> checkpoint;
-  run_agreed(control, [&] { checkpoint = open_checkpoint(again.job, again.inputs.config); });
-  const int threads = again.job.runtime.threads.value_or(threads_per_rank(control));
-  const std::string found = read_weights_digest(*checkpoint, again.inputs.config, threads, control);
   run_agreed(control, [&] {
-    if (control.rank() != 0) return;
-    const std::string expected =
-        job_attribute<std::string>(stored.result.job, "weights_digest", where);
-    if (found == expected) return;
-    throw InputError(model, "weights digest: not the weights of the result", expected, found);
+    expected = job_attribute<std::string>(stored.result.job, "weights_digest", where);
+    checkpoint = open_checkpoint(again.job, again.inputs.config);
   });
+  const int threads = again.job.runtime.threads.value_or(threads_per_rank(control));
+  expect_weights_digest(expected, again.job.model.path, *checkpoint, again.inputs.config, threads,
+                        control);
 }
 
 /// A result to compare; where it is damaged, the error says how to learn more.

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "jobs/error.hpp"
 #include "jobs/weights_digest.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 #include "sharding/agreement.hpp"
@@ -59,6 +60,16 @@ std::string read_weights_digest(const Checkpoint& checkpoint, const ModelConfig&
   WeightLeaves all;
   for (const std::string& part : control.gather(pack_leaves(own))) unpack_leaves(part, all);
   return control.rank() == 0 ? weights_digest(all) : "";
+}
+
+void expect_weights_digest(const std::string& expected, const std::string& model,
+                           const Checkpoint& checkpoint, const ModelConfig& config, int threads,
+                           const Control& control) {
+  const std::string found = read_weights_digest(checkpoint, config, threads, control);
+  run_agreed(control, [&] {
+    if (control.rank() != 0 || found == expected) return;
+    throw InputError(model, "weights digest: not the weights of the result", expected, found);
+  });
 }
 
 }  // namespace fp8cal

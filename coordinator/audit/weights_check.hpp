@@ -14,4 +14,10 @@ namespace fp8cal {
 std::string read_weights_digest(const Checkpoint& checkpoint, const ModelConfig& config,
                                 int threads, const Control& control);
 
+/// Throws AgreedError where that digest is not `expected`, which rank 0 has from a result. model:
+/// the checkpoint's folder. Collective.
+void expect_weights_digest(const std::string& expected, const std::string& model,
+                           const Checkpoint& checkpoint, const ModelConfig& config, int threads,
+                           const Control& control);
+
 }  // namespace fp8cal

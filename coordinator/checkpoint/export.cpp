@@ -11,13 +11,13 @@
 #include "coordinator/checkpoint/export_folder.hpp"
 #include "coordinator/checkpoint/export_tensors.hpp"
 #include "coordinator/checkpoint/model_card.hpp"
+#include "coordinator/checkpoint/scale_packing.hpp"
 #include "coordinator/checkpoint/weight_exporter.hpp"
 #include "coordinator/model_attributes.hpp"
 #include "jobs/checkpoint.hpp"
 #include "jobs/checkpoint_layout.hpp"
 #include "jobs/error.hpp"
 #include "jobs/json.hpp"
-#include "jobs/packing.hpp"
 #include "sharding/agreement.hpp"
 
 namespace fp8cal {
@@ -75,30 +75,6 @@ Source prepare(const ExportRequest& request, const Result& result) {
   check_scales(config, recipe, source.scales);
   source.copies = files_to_copy(request.model);
   return source;
-}
-
-std::string pack_scales(const RecipeScales& scales) {
-  std::string bytes;
-  for (const auto& [module, one] : scales) {
-    pack(bytes, module);
-    for (const auto* values : {&one.weight_scale, &one.input_scale, &one.k_scale, &one.v_scale}) {
-      pack(bytes, *values);
-    }
-  }
-  return bytes;
-}
-
-RecipeScales unpack_scales(const std::string& bytes) {
-  RecipeScales scales;
-  for (Unpacker from(bytes); !from.done();) {
-    std::string module;
-    from.take(module);
-    ModuleScales& one = scales[module];
-    for (auto* values : {&one.weight_scale, &one.input_scale, &one.k_scale, &one.v_scale}) {
-      from.take(*values);
-    }
-  }
-  return scales;
 }
 
 Target make_target(const ExportRequest& request, const RecipeScales& scales) {

@@ -24,6 +24,7 @@
 #         wide       8 layers of the 70B shape by tensor, against one GPU
 #         70b        one digest for the 70B shape by tensor, sequences and streamed through one GPU
 #         faults     tests/e2e/test_faults.py on up to 4 GPUs; needs PROGRAMS/faulty_io.so
+#         profile    the 8B shape: time to first token and per output token, and transformers' 'generate'
 #         70b-whole  the 70B shape on 4 GPUs: 256 x 2048 tokens calibrated, 141 x 2048 evaluated
 set -uo pipefail
 programs=$1 models=$2 out=$3
@@ -370,6 +371,29 @@ faults() {
       --calibration.samples 520 --calibration.sequence_length 128 \
       --evaluation.dataset $models/small-evaluation.u32" \
     TMPDIR=$scratch timeout 1200 python3 -B "$(dirname "$0")/../e2e/test_faults.py" 2>&1
+}
+
+# profile_8b NAME [OPTION...]: prints its JSON, one line, and keeps it as OUT/profile-NAME.json.
+profile_8b() {
+  local name=$1
+  shift
+  echo "-- profile $name: $*"
+  timeout 600 "$programs/fp8cal" profile --model.path "$scratch/8b" --runtime.backend cuda --json \
+    "$@" >"$out/profile-$name.json" 2>"$out/profile-$name.log"
+  echo "== profile $name: exit $?"
+  grep '^fp8cal: ' "$out/profile-$name.log"
+  cat "$out/profile-$name.json"
+}
+
+# A cache of 32 sequences of 32768 tokens takes 128 GiB in BF16: it fits beside FP8 weights alone.
+profile() {
+  make_8b
+  profile_8b passes --variants bf16,fp8-static,fp8-dynamic,fp8-weight-only --kv bf16,e4m3 \
+    --prompts 128,2048,8192,131072 --decode-batches 1,8,32 --contexts 2048
+  profile_8b cache --variants fp8-static --kv bf16,e4m3 --prompts 128 --decode-batches 32 \
+    --contexts 32768 --runtime.device_memory 138GiB
+  env -u LD_LIBRARY_PATH timeout 300 python3 "$(dirname "$0")/hf_generate.py" "$scratch/8b" \
+    2>"$out/hf_generate.log" | tail -n 1
 }
 
 for stage in "$@"; do

@@ -9,6 +9,7 @@ or where nothing could be judged.
 
 import collections
 import json
+import math
 import re
 import sys
 
@@ -23,7 +24,8 @@ class Log:
         self.seconds = {}  # stage: of its last job
         self.exits = []  # (test, exit code)
         self.yardstick = None
-        stage = name = None
+        self.profiles = {}  # name: what `fp8cal profile --json` printed
+        stage = name = profile = None
         for line in lines:
             if line.startswith("==== "):
                 stage, name = line[5:].strip(), None
@@ -32,6 +34,11 @@ class Log:
                 self.bench[name] = {}
             elif found := re.match(r"content digest (\w{64})", line):
                 self.digests[stage].append(found[1])
+            elif found := re.match(r"-- profile (\S+):", line):
+                profile = found[1]
+                self.profiles[profile] = None
+            elif line.startswith('{"version"') and stage == "profile":
+                self.profiles[profile] = json.loads(line)
             elif line.startswith("{") and stage == "yardstick":
                 self.yardstick = json.loads(line)
             elif found := re.match(r"== (.+): exit (\d+)", line):
@@ -90,6 +97,68 @@ def judge_four_gpus(log, bars):
         bars.judge("70B in all, s", log.seconds["70b-whole"], most=180)
 
 
+class Profile:
+    """The passes of a profile. A figure of a pass that is missing is NaN, which meets no bar."""
+
+    def __init__(self, report):
+        self.report = report
+        self.passes = {(one["phase"], one["variant"], one["kv"], one["sequences"], one["tokens"]): one
+                       for one in report["passes"]}
+
+    def seconds(self, *key):
+        return self.passes[key]["median_s"] if key in self.passes else math.nan
+
+    def share_of_bandwidth(self, *key):
+        if key not in self.passes:
+            return math.nan
+        causes = self.passes[key]["causes"]
+        read = sum(cause["bytes"] for name, cause in causes.items() if name != "collectives")
+        return read / self.seconds(*key) / self.report["ceilings"]["bytes_per_s"]
+
+
+def judge_passes(report, bars):
+    profile = Profile(report)
+    seconds = profile.seconds
+    one = ("bf16", 1, 2048)  # keys and values, sequences, tokens
+    bars.judge("BF16 decodes one sequence, of the measured bandwidth",
+               profile.share_of_bandwidth("decode", "bf16", *one), least=0.75)
+    for variant in ("fp8-static", "fp8-dynamic", "fp8-weight-only"):
+        bars.judge(f"{variant} decodes one sequence, times BF16's speed",
+                   seconds("decode", "bf16", *one) / seconds("decode", variant, *one), least=1.6)
+    prompt = ("bf16", 1, 8192)
+    static = seconds("prefill", "fp8-static", *prompt)
+    bars.judge("fp8-static computes a prompt of 8192, times BF16's speed",
+               seconds("prefill", "bf16", *prompt) / static, least=1.35)
+    bars.judge("fp8-dynamic computes it, times fp8-static's time",
+               seconds("prefill", "fp8-dynamic", *prompt) / static, most=1.08)
+    for variant in ("bf16", "fp8-static", "fp8-dynamic", "fp8-weight-only"):
+        longest = [key for key in profile.passes
+                   if key[0] == "prefill" and key[1] == variant and key[4] == 131072]
+        bars.judge(f"{variant} computes prompts of 131072, kinds of keys and values", len(longest),
+                   least=2)
+
+
+def judge_profiles(log, bars):
+    for name, report in log.profiles.items():
+        if report is None:
+            bars.judge(f"profile {name}, lines of JSON", 0, least=1)
+            continue
+        bars.judge(f"device memory of profile {name}, of what was planned",
+                   report["peak_bytes"] / report["planned_bytes"], most=1)
+        bars.judge(f"decode checks of profile {name}", len(report["checks"]), least=1)
+        for check in report["checks"]:
+            bars.judge(f"decoding {check['variant']}, keys and values {check['kv']}, nats off the "
+                       "full pass", abs(check["mean_difference"]), most=1e-3)
+    if log.profiles.get("passes"):
+        judge_passes(log.profiles["passes"], bars)
+    if log.profiles.get("cache"):
+        seconds = Profile(log.profiles["cache"]).seconds
+        wide = (32, 32768)
+        bars.judge("32 sequences with 32768 tokens each, E4M3 cache, times BF16's speed",
+                   seconds("decode", "fp8-static", "bf16", *wide) /
+                   seconds("decode", "fp8-static", "e4m3", *wide), least=1.4)
+
+
 def judge_the_rest(log, bars):
     for stage in ("small", "recipes", "8b", "70b"):
         if log.digests[stage]:
@@ -114,6 +183,7 @@ def main(paths):
     log, bars = Log(lines), Bars()
     judge_one_gpu(log, bars)
     judge_four_gpus(log, bars)
+    judge_profiles(log, bars)
     judge_the_rest(log, bars)
     print(f"{bars.judged - bars.missed} of {bars.judged} bars met")
     return 1 if bars.missed or not bars.judged else 0
