@@ -44,7 +44,7 @@ struct PassKey {
   std::string variant;        ///< "bf16", or a recipe that says nothing of keys and values
   std::string kv;             ///< what keys and values are kept in: "bf16", "e4m3" or "e5m2"
   std::size_t sequences = 1;  ///< 1 for prefill
-  std::size_t tokens = 0;     ///< of the prompt; or those that each sequence has already
+  std::size_t tokens = 0;     ///< of the prompt; or of each sequence, with the one computed
 
   friend auto operator<=>(const PassKey&, const PassKey&) = default;
 };

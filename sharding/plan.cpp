@@ -241,4 +241,13 @@ Plan make_plan(const ModelConfig& config, const Workload& work, const std::strin
   return plan;
 }
 
+Plan tensor_plan(const ModelConfig& config, int ranks) {
+  Plan plan;
+  plan.grid.tensor = ranks;
+  plan.reason = "each rank decodes with a slice of every tensor";
+  plan.layers_at_once = config.num_hidden_layers;
+  plan.ranks = rank_plans(config, plan.work, plan.grid);
+  return plan;
+}
+
 }  // namespace fp8cal

@@ -86,6 +86,10 @@ struct Plan {
 Plan make_plan(const ModelConfig& config, const Workload& work, const std::string& mode, int ranks,
                const Device& device);
 
+/// Each rank has one slice of every tensor, and there is no other work: for decoding. memory: see
+/// decoder_memory.
+Plan tensor_plan(const ModelConfig& config, int ranks);
+
 /// Predicted peak of the rank that needs most, with `layers_at_once` layers computed together and
 /// the reference on the host.
 MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, const Grid& grid,

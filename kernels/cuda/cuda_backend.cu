@@ -1,6 +1,7 @@
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -85,17 +86,21 @@ class CudaBackend final : public Backend {
     pool_ = create_memory_pool(device_, bytes);
     pool_limit_ = bytes;
   }
-  /// The pool gives nothing back, so what is in use now is the most that ever was.
+  /// The pool gives back only where give_back_pieces has noted what was in use before.
   std::uint64_t peak_memory_bytes() const override {
     std::size_t free = 0, total = 0;
     FP8CAL_CUDA(cudaMemGetInfo(&free, &total));
-    return total - free;
+    return std::max<std::uint64_t>(peak_before_, total - free);
   }
 
   Buffer allocate(std::size_t bytes) override {
     if (bytes == 0) return Buffer(*this, nullptr, 0);
     void* data = nullptr;
-    const cudaError_t status = cudaMallocFromPoolAsync(&data, bytes, pool_.get(), stream());
+    cudaError_t status = cudaMallocFromPoolAsync(&data, bytes, pool_.get(), stream());
+    if (status == cudaErrorMemoryAllocation) {
+      give_back_pieces();
+      status = cudaMallocFromPoolAsync(&data, bytes, pool_.get(), stream());
+    }
     if (status == cudaErrorMemoryAllocation) fail_to_allocate(bytes);
     FP8CAL_CUDA(status);
     return Buffer(*this, data, bytes);
@@ -227,6 +232,14 @@ class CudaBackend final : public Backend {
     if (bytes != 0) FP8CAL_CUDA(cudaMemcpyAsync(to, from, bytes, kind, stream()));
   }
 
+  /// Free memory of the pool may lie in pieces that are each too small.
+  void give_back_pieces() {
+    static_cast<void>(cudaGetLastError());
+    peak_before_ = peak_memory_bytes();
+    synchronize();
+    FP8CAL_CUDA(cudaMemPoolTrimTo(pool_.get(), 0));
+  }
+
   [[noreturn]] void fail_to_allocate(std::size_t bytes) const {
     static_cast<void>(cudaGetLastError());
     std::size_t free = 0, total = 0;
@@ -246,6 +259,7 @@ class CudaBackend final : public Backend {
   int device_;
   MemoryPool pool_;
   std::uint64_t pool_limit_ = 0;  // 0: none
+  std::uint64_t peak_before_ = 0;
   CudaStream stream_;
   CudaMultiply multiply_;
   CudaCachedAttention cached_attention_;
