@@ -22,7 +22,7 @@ constexpr int kWarps = 8;       // of a block; they take turns along k
 constexpr int kStepBytes = 64;  // of a weight's row, that a warp multiplies at a time
 constexpr int kStride = kWarps * kStepBytes;
 constexpr int kPieceBytes = 512;      // 16 of each lane
-constexpr int kRingBytes = 48 << 10;  // of a block, so that four share a multiprocessor
+constexpr int kRingBytes = 72 << 10;  // of a block, so that three share a multiprocessor
 constexpr int kTileColumns = 16;      // output columns of a fragment
 constexpr int kTileRows = 8;          // rows of x of a fragment
 
@@ -47,6 +47,13 @@ __device__ __forceinline__ void copy_once(unsigned shared, const std::uint8_t* f
                : "memory");
 }
 
+/// The same through the L1 cache, for what other warps read too.
+__device__ __forceinline__ void copy_often(unsigned shared, const std::uint8_t* from, bool exists) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared), "l"(from),
+               "r"(exists ? 16 : 0)
+               : "memory");
+}
+
 /// Two e4m3 in the high bytes of both halves as bf16, exactly: their exponents and significands lie
 /// in bf16's 2^120 times too low, subnormal ones included.
 __device__ __forceinline__ std::uint32_t widen_pair(std::uint32_t high_bytes) {
@@ -62,8 +69,9 @@ __device__ __forceinline__ std::uint32_t widen_pair(std::uint32_t high_bytes) {
 template <Meeting meeting, int column_tiles, int row_tiles>
 struct Step {
   static constexpr int kXLoads = meeting == Meeting::mixed ? 2 : 1;
-  static constexpr int kPieces = 2 * column_tiles;
-  static constexpr int kStages = kRingBytes / (kWarps * kPieces * kPieceBytes);  // of the ring
+  static constexpr int kPieces = 2 * column_tiles + row_tiles * kXLoads;
+  static constexpr int kStages =
+      std::clamp(kRingBytes / (kWarps * kPieces * kPieceBytes), 3, 8);  // of the ring
   static constexpr int kWarpBytes = kStages * kPieces * kPieceBytes;
 
   uint4 weight[column_tiles][2];
@@ -150,38 +158,45 @@ class Walk {
 
   __device__ int steps() const { return (row_bytes_ - first_ + kStride - 1) / kStride; }
 
-  /// Starts copying the weight of step i, if there is one, as a group of its own.
+  /// Starts copying step i, if there is one; a group is closed by who calls.
   __device__ __forceinline__ void copy_weight(int i) const {
     const int at = first_ + i * kStride;
-    if (at < row_bytes_) {
-      unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(stage(i)));
+    if (at >= row_bytes_) return;
+    unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(stage(i)));
 #pragma unroll
-      for (int n = 0; n < 2 * column_tiles; ++n, to += kPieceBytes) {
-        copy_once(to, weight_[n] + at, at + chunk_ < row_bytes_);
+    for (int n = 0; n < 2 * column_tiles; ++n, to += kPieceBytes) {
+      copy_once(to, weight_[n] + at, at + chunk_ < row_bytes_);
+    }
+  }
+  __device__ __forceinline__ void copy_x(int i) const {
+    const int at = first_ + i * kStride;
+    if (at >= row_bytes_) return;
+    unsigned to =
+        static_cast<unsigned>(__cvta_generic_to_shared(stage(i))) + 2 * column_tiles * kPieceBytes;
+#pragma unroll
+    for (int m = 0; m < row_tiles; ++m) {
+#pragma unroll
+      for (int part = 0; part < Step::kXLoads; ++part, to += kPieceBytes) {
+        copy_often(to, x_[m] + at * kXBytes + 16 * part, at + chunk_ < row_bytes_);
       }
     }
-    close_copies();
   }
 
-  __device__ __forceinline__ void read_weight(Step& step, int i) const {
+  __device__ __forceinline__ Step read(int i) const {
     const auto* from = reinterpret_cast<const uint4*>(stage(i));
+    Step step;
 #pragma unroll
     for (int n = 0; n < 2 * column_tiles; ++n, from += kPieceBytes / 16) {
       step.weight[n / 2][n % 2] = *from;
     }
-  }
-
-  /// x of step i, from the L1 cache for most warps; beyond the end of k anything that is finite,
-  /// since the weight is zero there.
-  __device__ __forceinline__ void read_x(Step& step, int i) const {
-    const int at = min(first_ + i * kStride, row_bytes_ - chunk_ - 16);
 #pragma unroll
     for (int m = 0; m < row_tiles; ++m) {
 #pragma unroll
-      for (int part = 0; part < Step::kXLoads; ++part) {
-        step.x[m][part] = *reinterpret_cast<const uint4*>(x_[m] + at * kXBytes + 16 * part);
+      for (int part = 0; part < Step::kXLoads; ++part, from += kPieceBytes / 16) {
+        step.x[m][part] = *from;
       }
     }
+    return step;
   }
 
  private:
@@ -230,16 +245,18 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const Product p) 
   for (int i = 0; i < Step::kStages - 1; ++i) walk.copy_weight(i);
   let_next_start();
   wait_for_earlier();  // x may be what the kernel before writes, a weight is not
-  Step next;
-  walk.read_x(next, 0);
+#pragma unroll
+  for (int i = 0; i < Step::kStages - 1; ++i) {
+    walk.copy_x(i);
+    close_copies();
+  }
   float sums[column_tiles][row_tiles][4] = {};
-  const int steps = walk.steps();
-  for (int i = 0; i < steps; ++i) {
+  for (int i = 0; i < walk.steps(); ++i) {
     wait_for_groups<Step::kStages - 2>();
-    Step step = next;
-    walk.read_weight(step, i);
-    walk.read_x(next, i + 1);
+    const Step step = walk.read(i);
     walk.copy_weight(i + Step::kStages - 1);
+    walk.copy_x(i + Step::kStages - 1);
+    close_copies();
     multiply_step<meeting, column_tiles, row_tiles>(step, sums);
   }
   wait_for_copies();
