@@ -49,6 +49,16 @@ struct ComparisonPartial {
   std::uint32_t q_top;
 };
 
+/// Where and how a bf16 matrix is quantized as soon as it is computed.
+struct QuantizedRows {
+  Matrix codes;                 ///< [rows, cols] e4m3
+  Scales scale;                 ///< of the whole; none: each row has its own
+  float* row_scales = nullptr;  ///< [rows], which then go here
+
+  /// Those that the codes have.
+  Scales scales() const { return scale.count == 0 ? Scales{row_scales, codes.rows} : scale; }
+};
+
 /// One vocabulary slice's most likely token.
 struct TopToken {
   float logit;
@@ -125,6 +135,11 @@ class Backend {
   virtual void add_rms_norm(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
                             Matrix out) = 0;
 
+  /// As add_rms_norm and then quantize or quantize_rows, `out` in between: a backend that does both
+  /// at once may leave it unwritten. The bits of the codes are the same.
+  virtual void add_rms_norm_quantize(Matrix residual, ConstMatrix delta, ConstMatrix weight,
+                                     float epsilon, Matrix out, const QuantizedRows& into);
+
   /// residual += delta, both bf16. residual [tokens, hidden]; delta the same, or as all-gathered
   /// columns come, [parts * tokens, hidden / parts]: its row p * tokens + t holds the p-th range of
   /// hidden / parts columns of token t.
@@ -160,6 +175,10 @@ class Backend {
 
   /// out = bf16(bf16(silu(gate)) * up), all [tokens, width] bf16.
   virtual void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) = 0;
+
+  /// As silu_multiply and then quantize or quantize_rows, like add_rms_norm_quantize.
+  virtual void silu_multiply_quantize(ConstMatrix gate, ConstMatrix up, Matrix out,
+                                      const QuantizedRows& into);
 
   /// out[m, n] = bf16(sum over k of x[m, k] * weight[n, k]), accumulated in f32.
   /// x [M, K] bf16, weight [N, K] bf16, out [M, N] bf16.

@@ -148,6 +148,19 @@ void TimedBackend::add_rms_norm(Matrix residual, ConstMatrix delta, ConstMatrix 
               [&] { inner_.add_rms_norm(residual, delta, weight, epsilon, out); });
 }
 
+void TimedBackend::add_rms_norm_quantize(Matrix residual, ConstMatrix delta, ConstMatrix weight,
+                                         float epsilon, Matrix out, const QuantizedRows& into) {
+  const double passes = delta.data == nullptr ? 1 : 3;
+  timed_bytes("add_rms_norm_quantize", passes * bytes_of(out) + bytes_of(into.codes),
+              [&] { inner_.add_rms_norm_quantize(residual, delta, weight, epsilon, out, into); });
+}
+
+void TimedBackend::silu_multiply_quantize(ConstMatrix gate, ConstMatrix up, Matrix out,
+                                          const QuantizedRows& into) {
+  timed_bytes("silu_multiply_quantize", 2 * bytes_of(out) + bytes_of(into.codes),
+              [&] { inner_.silu_multiply_quantize(gate, up, out, into); });
+}
+
 void TimedBackend::add(Matrix residual, ConstMatrix delta) {
   timed_bytes("add", 3 * bytes_of(delta), [&] { inner_.add(residual, delta); });
 }

@@ -73,6 +73,10 @@ class TimedBackend final : public Backend {
              Matrix out) override;
   void add_rms_norm(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
                     Matrix out) override;
+  void add_rms_norm_quantize(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
+                             Matrix out, const QuantizedRows& into) override;
+  void silu_multiply_quantize(ConstMatrix gate, ConstMatrix up, Matrix out,
+                              const QuantizedRows& into) override;
   void add(Matrix residual, ConstMatrix delta) override;
   void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) override;
   void rope_append(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim, ConstMatrix cosine,

@@ -19,6 +19,13 @@ bool widens(std::span<const Layer> layers) {
   return std::any_of(layers.begin(), layers.end(), meets_bf16);
 }
 
+/// Whether inputs are cast by what computes them: of few rows, where a kernel of its own would take
+/// longer to start than to run. Of many rows casting is worth seeing apart, and costs little more.
+bool casts_at_once(const Linear& linear, std::size_t rows) {
+  return rows <= kFewRows && linear.weight.dtype != DType::bf16 &&
+         linear.input != Recipe::Input::bf16;
+}
+
 }  // namespace
 
 Decoder::Decoder(Backend& backend, Collectives& slices, const ModelConfig& config,
@@ -177,11 +184,8 @@ void Decoder::attend(std::size_t i, const Rows& rows, Matrix x) {
   const Layer& layer = weights_.layers[i];
   const std::size_t q_cols = config_.q_rows() / parts_;
   const std::size_t kv_cols = config_.kv_rows() / parts_;
-  const Matrix normed = workspace_.normed(x.rows);
-  backend_.add_rms_norm(x, pending_, layer.input_norm, static_cast<float>(config_.rms_norm_eps),
-                        normed);
   const Matrix qkv = workspace_.own_inputs(x.rows, q_cols + 2 * kv_cols);
-  linear(layer.qkv, normed, qkv);
+  linear(layer.qkv, normed(layer.qkv, layer.input_norm, x), qkv);
   const Matrix q = qkv.column_range(0, q_cols);
   const KvCache cache = caches_.of(i, layer.kv);
   backend_.rope_append(q, qkv.column_range(q_cols, kv_cols),
@@ -198,22 +202,44 @@ void Decoder::attend(std::size_t i, const Rows& rows, Matrix x) {
                        config_.head_dim, rows.end, own);
   }
   gather(own, attended);
-  add_later(layer.o, attended);
+  add_later(layer.o, quantized(layer.o, attended));
 }
 
 void Decoder::feed_forward(const Layer& layer, Matrix x) {
   const std::size_t own_inner = config_.intermediate_size / parts_;
-  const Matrix normed = workspace_.normed(x.rows);
-  backend_.add_rms_norm(x, pending_, layer.post_attention_norm,
-                        static_cast<float>(config_.rms_norm_eps), normed);
   const Matrix gate_up = workspace_.own_inputs(x.rows, 2 * own_inner);
-  linear(layer.gate_up, normed, gate_up);
+  linear(layer.gate_up, normed(layer.gate_up, layer.post_attention_norm, x), gate_up);
+  const ConstMatrix gate = gate_up.column_range(0, own_inner);
+  const ConstMatrix up = gate_up.column_range(own_inner, own_inner);
   const Matrix inner = workspace_.wide(x.rows, config_.intermediate_size);
+  if (parts_ == 1 && casts_at_once(layer.down, x.rows)) {
+    const QuantizedRows into = quantized_rows(layer.down, inner.rows, inner.cols, workspace_);
+    backend_.silu_multiply_quantize(gate, up, inner, into);
+    return add_later(layer.down, {into.codes, into.scales()});
+  }
   const Matrix own = own_part(inner);
-  backend_.silu_multiply(gate_up.column_range(0, own_inner),
-                         gate_up.column_range(own_inner, own_inner), own);
+  backend_.silu_multiply(gate, up, own);
   gather(own, inner);
-  add_later(layer.down, inner);
+  add_later(layer.down, quantized(layer.down, inner));
+}
+
+Decoder::Input Decoder::normed(const Linear& linear, ConstMatrix norm, Matrix x) {
+  const Matrix out = workspace_.normed(x.rows);
+  const float epsilon = static_cast<float>(config_.rms_norm_eps);
+  if (casts_at_once(linear, x.rows)) {
+    const QuantizedRows into = quantized_rows(linear, x.rows, x.cols, workspace_);
+    backend_.add_rms_norm_quantize(x, pending_, norm, epsilon, out, into);
+    return {into.codes, into.scales()};
+  }
+  backend_.add_rms_norm(x, pending_, norm, epsilon, out);
+  return quantized(linear, out);
+}
+
+Decoder::Input Decoder::quantized(const Linear& linear, ConstMatrix x) {
+  const bool plain = linear.weight.dtype == DType::bf16 || linear.input == Recipe::Input::bf16;
+  if (plain) return {x, {}};
+  const auto [codes, scale] = quantize_input(backend_, linear, x, workspace_);
+  return {codes, scale};
 }
 
 ConstMatrix Decoder::whole(Matrix kept, Scales scales, std::size_t end, const Buffer& wide) {
@@ -228,24 +254,18 @@ ConstMatrix Decoder::whole(Matrix kept, Scales scales, std::size_t end, const Bu
   return out;
 }
 
-void Decoder::linear(const Linear& linear, ConstMatrix x, Matrix out) {
-  const bool few = x.rows <= kFewRows;
+void Decoder::linear(const Linear& linear, const Input& input, Matrix out) {
   const ConstMatrix& weight = linear.weight;
   if (weight.dtype == DType::bf16) {
-    multiply(x, weight, out);
-  } else if (linear.input != Recipe::Input::bf16) {
-    const auto [codes, scale] = quantize_input(backend_, linear, x, workspace_);
-    if (few) {
-      backend_.multiply_few(codes, scale, weight, linear.weight_scale, out);
-    } else {
-      backend_.multiply_scaled(codes, scale, weight, linear.weight_scale, out);
-    }
-  } else if (few) {
-    backend_.multiply_few(x, {}, weight, linear.weight_scale, out);
+    multiply(input.x, weight, out);
+  } else if (input.x.rows <= kFewRows) {
+    backend_.multiply_few(input.x, input.scale, weight, linear.weight_scale, out);
+  } else if (input.x.dtype != DType::bf16) {
+    backend_.multiply_scaled(input.x, input.scale, weight, linear.weight_scale, out);
   } else {
     const Matrix wide = Matrix::dense(wide_weight_.data(), DType::bf16, weight.rows, weight.cols);
     backend_.dequantize(weight, linear.weight_scale, wide);
-    backend_.multiply(x, wide, out);
+    backend_.multiply(input.x, wide, out);
   }
 }
 
@@ -302,17 +322,18 @@ void Decoder::gather(Matrix own, Matrix whole) {
   backend_.interleave_columns(workspace_.gathered(), parts_, whole);
 }
 
-void Decoder::add_later(const Linear& linear, ConstMatrix x) {
+void Decoder::add_later(const Linear& linear, const Input& input) {
+  const std::size_t rows = input.x.rows;
   if (parts_ == 1) {
-    const Matrix delta = workspace_.delta(x.rows);
-    this->linear(linear, x, delta);
+    const Matrix delta = workspace_.delta(rows);
+    this->linear(linear, input, delta);
     pending_ = delta;
     return;
   }
-  const Matrix own = workspace_.own_result(x.rows, config_.hidden_size / parts_);
-  this->linear(linear, x, own);
+  const Matrix own = workspace_.own_result(rows, config_.hidden_size / parts_);
+  this->linear(linear, input, own);
   slices_.all_gather(own.data, workspace_.gathered(), own.rows * own.cols * size_of(own.dtype));
-  pending_ = Matrix::dense(workspace_.gathered(), DType::bf16, parts_ * x.rows, own.cols);
+  pending_ = Matrix::dense(workspace_.gathered(), DType::bf16, parts_ * rows, own.cols);
 }
 
 }  // namespace fp8cal

@@ -77,7 +77,15 @@ class Decoder {
   void feed_forward(const Layer& layer, Matrix x);
   /// Keys or values of the tokens before position `end`, in BF16.
   ConstMatrix whole(Matrix kept, Scales scales, std::size_t end, const Buffer& wide);
-  void linear(const Linear& linear, ConstMatrix x, Matrix out);
+  /// What a linear module multiplies: bf16, or codes with their scales.
+  struct Input {
+    ConstMatrix x;
+    Scales scale;
+  };
+  /// What the module takes of the residual, its last summand added and normalised.
+  Input normed(const Linear& linear, ConstMatrix norm, Matrix x);
+  Input quantized(const Linear& linear, ConstMatrix x);
+  void linear(const Linear& linear, const Input& input, Matrix out);
   void multiply(ConstMatrix x, ConstMatrix weight, Matrix out);
   /// normed [sequences, hidden]: after the final norm.
   void choose_tokens(ConstMatrix normed);
@@ -87,7 +95,7 @@ class Decoder {
   Matrix own_part(Matrix whole) const;
   void gather(Matrix own, Matrix whole);
   /// Multiplies x; the next norm adds the result to the residual, from the pieces as gathered.
-  void add_later(const Linear& linear, ConstMatrix x);
+  void add_later(const Linear& linear, const Input& input);
 
   Backend& backend_;
   Collectives& slices_;

@@ -2,6 +2,14 @@
 
 namespace fp8cal {
 
+QuantizedRows quantized_rows(const Linear& linear, std::size_t tokens, std::size_t inputs,
+                             const Workspace& workspace) {
+  const bool by_tensor = linear.input == Recipe::Input::per_tensor;
+  return {workspace.quantized(tokens, inputs, DType::e4m3),
+          by_tensor ? linear.input_scale : Scales{},
+          by_tensor ? nullptr : workspace.token_scales()};
+}
+
 QuantizedInput quantize_input(Backend& backend, const Linear& linear, ConstMatrix x,
                               const Workspace& workspace) {
   const Matrix codes = workspace.quantized(x.rows, x.cols, DType::e4m3);

@@ -12,6 +12,11 @@ struct QuantizedInput {
   Scales scale;       // 1, or one a row
 };
 
+/// Where the input [tokens, inputs] of `linear` is to be quantized, and how; in `workspace` until
+/// the next call. linear.input is not bf16.
+QuantizedRows quantized_rows(const Linear& linear, std::size_t tokens, std::size_t inputs,
+                             const Workspace& workspace);
+
 /// x [tokens, inputs] bf16 as `linear` wants it, by its scale or one a token; in `workspace` until
 /// the next call. linear.input is not bf16.
 QuantizedInput quantize_input(Backend& backend, const Linear& linear, ConstMatrix x,

@@ -17,6 +17,7 @@
 #include "kernels/cuda/cuda_upload_queue.hpp"
 #include "kernels/cuda/dequantize.cuh"
 #include "kernels/cuda/elementwise.cuh"
+#include "kernels/cuda/few_rows_norm.cuh"
 #include "kernels/cuda/graph_recording.hpp"
 #include "kernels/cuda/kv_cache.cuh"
 #include "kernels/cuda/memory_pool.hpp"
@@ -147,6 +148,16 @@ class CudaBackend final : public Backend {
   void add_rms_norm(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
                     Matrix out) override {
     cuda_add_rms_norm(stream(), residual, delta, weight, epsilon, out);
+  }
+  void add_rms_norm_quantize(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
+                             Matrix out, const QuantizedRows& into) override {
+    if (cuda_few_rows_norm_quantize(stream(), residual, delta, weight, epsilon, into)) return;
+    Backend::add_rms_norm_quantize(residual, delta, weight, epsilon, out, into);
+  }
+  void silu_multiply_quantize(ConstMatrix gate, ConstMatrix up, Matrix out,
+                              const QuantizedRows& into) override {
+    if (cuda_few_rows_silu_quantize(stream(), gate, up, into)) return;
+    Backend::silu_multiply_quantize(gate, up, out, into);
   }
   void add(Matrix residual, ConstMatrix delta) override { cuda_add(stream(), residual, delta); }
   void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) override {

@@ -1,75 +1,16 @@
 #include "kernels/checks.hpp"
 #include "kernels/cuda/elementwise.cuh"
+#include "kernels/cuda/few_rows_norm.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pack.cuh"
 #include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/rotation.cuh"
+#include "kernels/cuda/rows.cuh"
 
 namespace fp8cal {
 namespace {
 
 using Bf16 = std::uint16_t;
-
-/// What a launcher hands to a kernel of a matrix.
-template <class T>
-struct Rows {
-  T* data;
-  std::size_t stride;  // elements
-
-  __device__ T* at(std::size_t row, std::size_t column) const {
-    return data + row * stride + column;
-  }
-};
-
-template <class T>
-Rows<const T> rows_of(const ConstMatrix& matrix) {
-  return {static_cast<const T*>(matrix.data), matrix.stride};
-}
-template <class T>
-Rows<T> rows_of(const Matrix& matrix) {
-  return {static_cast<T*>(matrix.data), matrix.stride};
-}
-
-__device__ Pack sum_of(const Pack& a, const Pack& b) {
-  Pack sum;
-#pragma unroll
-  for (unsigned i = 0; i < kPack; ++i) {
-    sum.at[i] = to_bf16(__fadd_rn(to_float(a.at[i]), to_float(b.at[i])));
-  }
-  return sum;
-}
-
-/// A matrix of `rows` rows whose columns lie in parts, one below the other.
-struct Parts {
-  Rows<const Bf16> data;
-  std::size_t rows;
-  unsigned part_cols;
-
-  /// Whole: no pack lies in two parts.
-  template <bool whole>
-  __device__ Pack load_pack(std::size_t r, std::size_t column, unsigned count) const {
-    std::size_t part = static_cast<unsigned>(column) / part_cols;
-    unsigned c = static_cast<unsigned>(column) % part_cols;
-    if (whole) return load<true>(data.at(part * rows + r, c), count);
-    Pack pack{};
-#pragma unroll
-    for (unsigned i = 0; i < kPack; ++i) {
-      if (i < count) pack.at[i] = *data.at(part * rows + r, c);
-      if (++c < part_cols) continue;
-      c = 0;
-      ++part;
-    }
-    return pack;
-  }
-};
-
-/// As expect_parts leaves `delta`, or null.
-Parts parts_of(const ConstMatrix& delta, const Matrix& whole) {
-  const std::size_t part_cols = delta.data == nullptr ? whole.cols : delta.cols;
-  return {rows_of<Bf16>(delta), whole.rows, static_cast<unsigned>(part_cols)};
-}
-
-bool parts_whole(const ConstMatrix& delta) { return delta.data == nullptr || packs_whole(delta); }
 
 template <bool whole>
 struct Embed {
@@ -134,26 +75,16 @@ __global__ void __launch_bounds__(kThreads)
         x = sum_of(x, delta.load_pack<whole>(r, c, count));
         store<whole>(x, count, residual.at(r, c));
       }
-#pragma unroll
-      for (unsigned i = 0; i < kPack; ++i) {
-        const float value = to_float(x.at[i]);
-        squares = __fadd_rn(squares, __fmul_rn(value, value));
-      }
+      add_squares(squares, x);
     }
-    const float mean = __fdiv_rn(block_sum(squares), static_cast<float>(cols));
-    const float factor = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, epsilon)));
+    const float factor = rms_factor(block_sum(squares), cols, epsilon);
     // Each thread reads again what it has just written, from a cache.
 #pragma unroll 2
     for (std::size_t c = first; c < cols; c += step) {
       const unsigned count = pack_size<whole>(c, cols);
-      Pack x = load<whole>(residual.at(r, c), count);
+      const Pack x = load<whole>(residual.at(r, c), count);
       const Pack w = load<whole>(weight + c, count);
-#pragma unroll
-      for (unsigned i = 0; i < kPack; ++i) {
-        const float normalised = rounded(__fmul_rn(to_float(x.at[i]), factor));
-        x.at[i] = to_bf16(__fmul_rn(to_float(w.at[i]), normalised));
-      }
-      store<whole>(x, count, out.at(r, c));
+      store<whole>(normalised(x, factor, w), count, out.at(r, c));
     }
   }
 }
@@ -200,15 +131,8 @@ struct SiluMultiply {
     return {fp8cal::load<whole>(gate.at(r, c), count), fp8cal::load<whole>(up.at(r, c), count)};
   }
   __device__ void finish(std::size_t r, std::size_t pack, const Factors& factors) const {
-    Pack product;
-#pragma unroll
-    for (unsigned i = 0; i < kPack; ++i) {
-      const float g = to_float(factors.gate.at[i]);
-      const float silu = rounded(__fdiv_rn(g, 1.0f + expf(-g)));
-      product.at[i] = to_bf16(__fmul_rn(silu, to_float(factors.up.at[i])));
-    }
     const std::size_t c = pack * kPack;
-    store<whole>(product, pack_size<whole>(c, cols), out.at(r, c));
+    store<whole>(silu_product(factors.gate, factors.up), pack_size<whole>(c, cols), out.at(r, c));
   }
 };
 
@@ -270,6 +194,7 @@ void cuda_add_rms_norm(cudaStream_t stream, Matrix residual, ConstMatrix delta, 
   expect_matrix("add_rms_norm: weight", weight, 1, residual.cols);
   expect_matrix("add_rms_norm: out", out, residual.rows, residual.cols);
   if (residual.rows == 0 || residual.cols == 0) return;
+  if (cuda_few_rows_norm(stream, residual, delta, weight, epsilon, out)) return;
   const bool whole = packs_whole(residual, weight, out) && parts_whole(delta);
   const auto kernel = whole ? add_rms_norm_kernel<true> : add_rms_norm_kernel<false>;
   launch_early(stream, kernel, row_blocks(residual.rows), row_threads(residual.cols), 0,

@@ -10,10 +10,10 @@
 
 // A product with few rows is a walk over the weight: its time is that of reading it. So each warp
 // keeps many 16-byte copies under way into a ring of its own in shared memory, from where a thread
-// reads what it has copied itself: nobody waits for anybody. The weight is the larger operand of
-// the tensor cores, 16 output columns at a time. A thread's 16 bytes are neighbours along k, not
-// what a fragment's registers stand for: but a sum over k does not care which k stands where, as
-// long as x is permuted alike.
+// reads the weight that it has copied itself: no warp waits for another. The weight is the larger
+// operand of the tensor cores, 16 output columns at a time. A thread's 16 bytes are neighbours
+// along k, not what a fragment's registers stand for: but a sum over k does not care which k stands
+// where, as long as x is permuted alike.
 
 namespace fp8cal {
 namespace {
@@ -150,9 +150,11 @@ class Walk {
     }
 #pragma unroll
     for (int m = 0; m < row_tiles; ++m) {
-      // Rows that there are not give results that nobody reads.
+      // Rows that there are not take the last one's place, and nobody reads their results.
       const int row = min(kTileRows * m + lane / 4, p.rows - 1);
       x_[m] = p.x + row * p.x_stride + chunk_ * kXBytes;
+      copies_x_[m] = row == kTileRows * m + lane / 4;
+      x_lane_[m] = max(row - kTileRows * m, 0) * 4 + lane % 4 - lane;
     }
   }
 
@@ -177,6 +179,7 @@ class Walk {
     for (int m = 0; m < row_tiles; ++m) {
 #pragma unroll
       for (int part = 0; part < Step::kXLoads; ++part, to += kPieceBytes) {
+        if (!copies_x_[m]) continue;
         copy_often(to, x_[m] + at * kXBytes + 16 * part, at + chunk_ < row_bytes_);
       }
     }
@@ -193,7 +196,7 @@ class Walk {
     for (int m = 0; m < row_tiles; ++m) {
 #pragma unroll
       for (int part = 0; part < Step::kXLoads; ++part, from += kPieceBytes / 16) {
-        step.x[m][part] = *from;
+        step.x[m][part] = from[x_lane_[m]];
       }
     }
     return step;
@@ -208,6 +211,8 @@ class Walk {
 
   const std::uint8_t* weight_[2 * column_tiles];
   const std::uint8_t* x_[row_tiles];
+  bool copies_x_[row_tiles];
+  int x_lane_[row_tiles];  // whose copy this lane reads, from its own on
   int row_bytes_, first_, chunk_;
   unsigned char* ring_;
 };
@@ -253,6 +258,7 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const Product p) 
   float sums[column_tiles][row_tiles][4] = {};
   for (int i = 0; i < walk.steps(); ++i) {
     wait_for_groups<Step::kStages - 2>();
+    __syncwarp();  // x is for several lanes
     const Step step = walk.read(i);
     walk.copy_weight(i + Step::kStages - 1);
     walk.copy_x(i + Step::kStages - 1);

@@ -12,55 +12,6 @@ namespace {
 
 using Bf16 = std::uint16_t;
 
-/// The quotients x / scale, rounded once, where scale is within [2^-40, 2^40]. With the
-/// reciprocal's nearest float, one step of Newton's gives the nearest float of the quotient for
-/// each of the 2^7 significands of x and 2^23 of scale (all of them tried). Beyond the exponents
-/// for which that holds, a quotient is NaN, or as far outside the range of FP8 as the true one.
-class Divisor {
- public:
-  __device__ explicit Divisor(float scale)
-      : scale_(scale),
-        reciprocal_(1.0f / scale),
-        in_range_(fabsf(scale) >= 0x1p-40f && fabsf(scale) <= 0x1p40f) {}
-
-  __device__ float scale() const { return scale_; }
-  __device__ bool in_range() const { return in_range_; }
-
-  __device__ float quotient(Bf16 x) const {
-    const float value = to_float(x);
-    const float near = __fmul_rn(value, reciprocal_);
-    const float nearest = __fmaf_rn(__fmaf_rn(-near, scale_, value), reciprocal_, near);
-    return copysignf(nearest, near);  // -0 would become +0
-  }
-
- private:
-  float scale_;
-  float reciprocal_;
-  bool in_range_;
-};
-
-/// Two packs' codes. Whatever is out of the ordinary is done once more, in full.
-template <__nv_fp8_interpretation_t format>
-__device__ void quantize_packs(const Pack (&packs)[2], const Divisor& divisor,
-                               std::uint8_t* codes) {
-  bool ordinary = divisor.in_range();
-#pragma unroll
-  for (unsigned i = 0; i < 2 * kPack; i += 2) {
-    const Pack& pack = packs[i / kPack];
-    const float2 quotients = {divisor.quotient(pack.at[i % kPack]),
-                              divisor.quotient(pack.at[i % kPack + 1])};
-    ordinary = ordinary && !isnan(quotients.x) && !isnan(quotients.y);
-    const std::uint32_t both = __nv_cvt_float2_to_fp8x2(quotients, __NV_SATFINITE, format);
-    codes[i] = static_cast<std::uint8_t>(both & 0xFFu);
-    codes[i + 1] = static_cast<std::uint8_t>(both >> 8);
-  }
-  if (ordinary) return;
-#pragma unroll
-  for (unsigned i = 0; i < 2 * kPack; ++i) {
-    codes[i] = exact_code<format>(packs[i / kPack].at[i % kPack], divisor.scale());
-  }
-}
-
 /// Quantizes `count` neighbours, at most 2 packs. Aligned: whole ones are read and written at once.
 template <__nv_fp8_interpretation_t format, bool aligned>
 __device__ void quantize_pair(const Bf16* from, unsigned count, const Divisor& divisor,
@@ -68,7 +19,7 @@ __device__ void quantize_pair(const Bf16* from, unsigned count, const Divisor& d
   const Pack packs[2] = {load<aligned>(from, min(count, kPack)),
                          load<aligned>(from + kPack, count > kPack ? count - kPack : 0)};
   alignas(16) std::uint8_t codes[2 * kPack];
-  quantize_packs<format>(packs, divisor, codes);
+  quantize_elements<format, 2 * kPack>(packs[0].at, divisor, codes);
   if (aligned && count == 2 * kPack) {
     *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(codes);
   } else {

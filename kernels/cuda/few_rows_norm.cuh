@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "kernels/backend.hpp"
+
+namespace fp8cal {
+
+/// For few rows, short enough to be held in the registers of a block, of whole packs: elsewhere
+/// these return false, and nothing is done. Operands are as Backend's methods want them, which are
+/// met to the bit.
+
+bool cuda_few_rows_norm(cudaStream_t stream, Matrix residual, ConstMatrix delta, ConstMatrix weight,
+                        float epsilon, Matrix out);
+bool cuda_few_rows_norm_quantize(cudaStream_t stream, Matrix residual, ConstMatrix delta,
+                                 ConstMatrix weight, float epsilon, const QuantizedRows& into);
+bool cuda_few_rows_silu_quantize(cudaStream_t stream, ConstMatrix gate, ConstMatrix up,
+                                 const QuantizedRows& into);
+
+}  // namespace fp8cal
