@@ -2,6 +2,7 @@
 
 #include "kernels/backend.hpp"
 #include "sharding/plan.hpp"
+#include "sharding/runtime_bytes.hpp"
 #include "sharding/workspace_bytes.hpp"
 
 namespace fp8cal {
@@ -58,19 +59,6 @@ std::uint64_t codes_between(const ModelConfig& config, const Workload& work, int
   return rows * config.hidden_size / static_cast<std::uint64_t>(slices);
 }
 
-/// Measured on an H200 with CUDA 13.0, cuBLASLt 13.1 and NCCL 2.28; docs/benchmarks.md.
-std::uint64_t runtime_of(const Grid& grid, const Device& device) {
-  if (!device.is_gpu) return 0;
-  constexpr std::uint64_t kMebibyte = 1 << 20;
-  constexpr std::uint64_t kContext = 600 * kMebibyte;
-  constexpr std::uint64_t kGroup = 750 * kMebibyte;
-  const bool pipeline = grid.layers > 1;
-  const bool slices = grid.tensor > 1;
-  const bool stage = grid.sequences > 1;
-  return kContext + kGroup * static_cast<std::uint64_t>(pipeline + slices + stage) +
-         (device.dequantizes ? kDequantizedBytes : 0);
-}
-
 }  // namespace
 
 MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, const Grid& grid,
@@ -93,7 +81,7 @@ MemoryEstimate estimate_memory(const ModelConfig& config, const Workload& work, 
   memory.statistics =
       statistics_of_layer(config, work) * layers_at_once + gathered_rows(config, sizeof(float));
   if (work.compares) memory.reference = work.max_tokens() * config.hidden_size * 2;
-  memory.runtime = runtime_of(grid, device);
+  memory.runtime = runtime_bytes(grid, device);
   return memory;
 }
 

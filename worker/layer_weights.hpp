@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "jobs/recipe.hpp"
 #include "kernels/backend.hpp"
 #include "worker/layer_statistics.hpp"
 #include "worker/shard_target.hpp"
@@ -12,12 +13,13 @@ namespace fp8cal {
 
 /// One linear layer as the forward pass uses it: BF16, or FP8 with its scales.
 struct Linear {
-  ConstMatrix weight;   // [own output rows, inputs] bf16 or fp8
-  Scales weight_scale;  // fp8: 1 or own output rows
-  Scales input_scale;   // fp8: 1, or none: a scale a token at run time
+  ConstMatrix weight;                         // [own output rows, inputs] bf16 or fp8
+  Scales weight_scale;                        // fp8: 1 or own output rows
+  Recipe::Input input = Recipe::Input::bf16;  // how x meets an FP8 weight
+  Scales input_scale;                         // 1 where that is per_tensor, else none
 };
 
-/// How keys and values are rounded, as a cache in FP8 would.
+/// How keys and values are kept in FP8, or rounded as if they were.
 struct KvScales {
   DType dtype = DType::e4m3;  // or e5m2
   Scales key;                 // 1, or one of each own KV head; none: they stay BF16

@@ -3,33 +3,26 @@
 #include "sharding/grid.hpp"
 #include "sharding/vital_signs.hpp"
 #include "sharding/workspace_bytes.hpp"
-#include "worker/rope.hpp"
+#include "worker/embedding.hpp"
+#include "worker/quantized_input.hpp"
 
 namespace fp8cal {
 
 Llama::Llama(Backend& backend, Collectives& slices, const ModelConfig& config, const Workload& work)
-    : backend_(backend), slices_(slices), config_(config) {
+    : backend_(backend),
+      slices_(slices),
+      config_(config),
+      rope_(backend, config, work.max_length()) {
   const int lanes = lanes_of(work.microbatch, slices.size());
   const std::size_t parts = static_cast<std::size_t>(lanes);
   const std::size_t lane_tokens = (work.microbatch + parts - 1) / parts * work.max_length();
   const WorkspaceBytes lane_bytes =
       workspace_bytes(config, lane_tokens, slices.size(), work.compares);
   for (int i = 0; i < lanes; ++i) lanes_.push_back({i, Workspace(backend, config, lane_bytes)});
-  const RopeTable table = make_rope_table(config, work.max_length());
-  const std::size_t bytes = table.cosine.size() * sizeof(std::uint16_t);
-  cosine_ = backend.allocate(bytes);
-  sine_ = backend.allocate(bytes);
-  backend.upload(cosine_.data(), table.cosine.data(), bytes);
-  backend.upload(sine_.data(), table.sine.data(), bytes);
-  backend.synchronize();  // the host table ends here
 }
 
 void Llama::embed(const std::uint32_t* ids, ConstMatrix table, Matrix x) {
-  const std::size_t first_id = table.rows * static_cast<std::size_t>(slices_.rank());
-  backend_.embed(ids, table, static_cast<std::uint32_t>(first_id), x);
-  if (slices_.size() == 1) return;
-  // A token's row is zero on every slice but one: the integer sum of the bits is that row.
-  slices_.all_sum(static_cast<std::uint32_t*>(x.data), x.rows * x.cols / 2);
+  embed_tokens(backend_, slices_, ids, table, x);
 }
 
 void Llama::run(std::span<const Layer* const> layers, Matrix x, std::size_t sequence_length,
@@ -67,7 +60,6 @@ void Llama::attend(const Step& step, Lane& lane) {
   const std::size_t tokens = lane.x.rows;
   const std::size_t q_cols = config_.q_rows() / slices;
   const std::size_t kv_cols = config_.kv_rows() / slices;
-  const std::size_t half = config_.head_dim / 2;
   end_gather(lane);
 
   const Matrix normed = lane.workspace.normed(tokens);
@@ -80,9 +72,8 @@ void Llama::attend(const Step& step, Lane& lane) {
   const Matrix q = qkv.column_range(0, q_cols);
   const Matrix k = qkv.column_range(q_cols, kv_cols);
   const Matrix v = qkv.column_range(q_cols + kv_cols, kv_cols);
-  const Matrix cosine = Matrix::dense(cosine_.data(), DType::bf16, step.sequence_length, half);
-  const Matrix sine = Matrix::dense(sine_.data(), DType::bf16, step.sequence_length, half);
-  backend_.rope(qkv.column_range(0, q_cols + kv_cols), config_.head_dim, cosine, sine);
+  backend_.rope(qkv.column_range(0, q_cols + kv_cols), config_.head_dim,
+                rope_.cosine(step.sequence_length), rope_.sine(step.sequence_length));
   observe(step, lane, Site::key, k);
   observe(step, lane, Site::value, v);
   round_kv(lane, k, step.layer.kv.dtype, step.layer.kv.key);
@@ -153,15 +144,9 @@ void Llama::linear(const Linear& linear, ConstMatrix x, Matrix out, Lane& lane) 
     backend_.multiply(x, linear.weight, out);
     return;
   }
-  const Matrix quantized = lane.workspace.quantized(x.rows, x.cols, DType::e4m3);
-  Scales x_scale = linear.input_scale;
-  if (x_scale.data == nullptr) {
-    x_scale = {lane.workspace.token_scales(), x.rows};
-    backend_.quantize_rows(x, quantized, lane.workspace.token_scales());
-  } else {
-    backend_.quantize(x, x_scale, quantized);
-  }
-  backend_.multiply_scaled(quantized, x_scale, linear.weight, linear.weight_scale, out);
+  const QuantizedInput quantized = quantize_input(backend_, linear, x, lane.workspace);
+  backend_.multiply_scaled(quantized.codes, quantized.scale, linear.weight, linear.weight_scale,
+                           out);
 }
 
 void Llama::score(const Predictions& predictions, std::size_t sequence_length,

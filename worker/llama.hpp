@@ -10,6 +10,7 @@
 #include "sharding/plan.hpp"
 #include "worker/layer_weights.hpp"
 #include "worker/observer.hpp"
+#include "worker/rope_on_device.hpp"
 #include "worker/workspace.hpp"
 
 namespace fp8cal {
@@ -94,7 +95,7 @@ class Llama {
   Collectives& slices_;
   ModelConfig config_;
   std::vector<Lane> lanes_;
-  Buffer cosine_, sine_;  // [max_length, head_dim / 2] bf16
+  RopeOnDevice rope_;
 };
 
 }  // namespace fp8cal

@@ -16,18 +16,21 @@ std::vector<float> own_part(const std::vector<float>& whole, int slices, int sli
 }  // namespace
 
 QuantizedLayer::QuantizedLayer(Backend& backend, const Layer& source, const Recipe& recipe,
-                               const LayerScales& scales, int slices, int slice, bool measures)
+                               const LayerScales& scales, int slices, int slice, Purpose purpose)
     : backend_(backend),
       recipe_(recipe),
       slices_(slices),
       slice_(slice),
-      measures_(measures),
+      purpose_(purpose),
       layer_(source) {
   layer_.qkv = quantize(source.qkv.weight, scales, {0, 3});
   layer_.o = quantize(source.o.weight, scales, {3, 1});
   layer_.gate_up = quantize(source.gate_up.weight, scales, {4, 2});
   layer_.down = quantize(source.down.weight, scales, {6, 1});
   layer_.kv = kv_scales(scales);
+  if (purpose != Purpose::decode) return;
+  layer_.input_norm = copy(source.input_norm);
+  layer_.post_attention_norm = copy(source.post_attention_norm);
 }
 
 Linear QuantizedLayer::quantize(ConstMatrix weight, const LayerScales& scales, Modules modules) {
@@ -39,8 +42,9 @@ Linear QuantizedLayer::quantize(ConstMatrix weight, const LayerScales& scales, M
   }
   Linear linear;
   linear.weight_scale = on_device(weight_scale);
+  linear.input = recipe_.input;
   linear.input_scale = on_device(scales.linear[modules.first].input_scale);
-  if (recipe_.input == Recipe::Input::bf16) {
+  if (recipe_.input == Recipe::Input::bf16 && purpose_ != Purpose::decode) {
     linear.weight = dequantized(weight, linear.weight_scale);
   } else if (weight.dtype == DType::bf16) {
     buffers_.push_back(backend_.allocate(weight.rows * weight.cols));
@@ -71,8 +75,16 @@ ConstMatrix QuantizedLayer::dequantized(ConstMatrix weight, Scales scale) {
   return out;
 }
 
+/// x [1, cols] bf16.
+ConstMatrix QuantizedLayer::copy(ConstMatrix x) {
+  buffers_.push_back(backend_.allocate(x.cols * size_of(x.dtype)));
+  const Matrix out = Matrix::dense(buffers_.back().data(), x.dtype, 1, x.cols);
+  backend_.interleave_columns(x.data, 1, out);
+  return out;
+}
+
 void QuantizedLayer::measure(ConstMatrix weight, ConstMatrix codes, Scales scale) {
-  if (!measures_) return;
+  if (purpose_ != Purpose::measure) return;
   errors_.push_back(backend_.allocate(weight.rows * sizeof(RowError)));
   backend_.row_errors(weight, codes, scale, errors_.back().as<RowError>());
 }

@@ -15,14 +15,19 @@ struct LayerScales {
   ModuleScales attention;  ///< k_scale and v_scale
 };
 
-/// One layer as a recipe computes it, beside the layer that it was made from.
+/// One layer as a recipe computes it, made from another.
 class QuantizedLayer {
  public:
-  /// slice of slices: which rows of the whole modules `source` holds. `source` keeps the norms, and
-  /// its weights where they are in FP8 already, by the same scales: it must outlive this. measures:
-  /// whether errors() will be asked for.
+  enum class Purpose {
+    evaluate,  ///< beside `source`, which keeps the norms, and its weights where they are in FP8
+               ///< already, by the same scales; where inputs are BF16, so are the weights again
+    measure,   ///< the same, and errors() will be asked for
+    decode,    ///< in place of `source`, in BF16, which may go; weights stay FP8 in every recipe
+  };
+
+  /// slice of slices: which rows of the whole modules `source` holds.
   QuantizedLayer(Backend& backend, const Layer& source, const Recipe& recipe,
-                 const LayerScales& scales, int slices, int slice, bool measures);
+                 const LayerScales& scales, int slices, int slice, Purpose purpose);
 
   const Layer& layer() const { return layer_; }
 
@@ -40,13 +45,14 @@ class QuantizedLayer {
   KvScales kv_scales(const LayerScales& scales);
   Scales on_device(const std::vector<float>& values);
   ConstMatrix dequantized(ConstMatrix weight, Scales scale);
+  ConstMatrix copy(ConstMatrix x);
   void measure(ConstMatrix weight, ConstMatrix codes, Scales scale);
 
   Backend& backend_;
   const Recipe recipe_;
   const int slices_;
   const int slice_;
-  const bool measures_;
+  const Purpose purpose_;
   std::vector<Buffer> buffers_;
   std::vector<Buffer> errors_;  // RowErrors of qkv, o, gate_up and down
   Layer layer_;

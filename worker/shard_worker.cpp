@@ -208,7 +208,8 @@ void ShardWorker::evaluate(const Recipe& recipe, const std::vector<LayerScales>&
     const bool measures = sample_.empty() && errors.size() == layers_before + i;
     quantized.push_back(std::make_unique<QuantizedLayer>(
         context_.backend, weights_[i]->layer(), recipe, scales.at(i), context_.plan.grid.tensor,
-        context_.rank.slice, measures));
+        context_.rank.slice,
+        measures ? QuantizedLayer::Purpose::measure : QuantizedLayer::Purpose::evaluate));
     layers.push_back(&quantized.back()->layer());
     const std::vector<RowError> rows = quantized.back()->errors();
     if (!rows.empty()) errors.push_back(gather_weight_errors(*weights_[i], rows));
