@@ -18,22 +18,6 @@
 namespace fp8cal {
 namespace {
 
-/// Throws where ranks compute differently: the result would depend on who computed what.
-void check_alike(const Backend& backend, const Control& control) {
-  const bool dequantizes = backend.fp8_products() == Fp8Products::dequantized;
-  const int arithmetic = backend.name() == "cpu" ? 0 : dequantizes ? 1 : 2;
-  if (control.max(arithmetic) == -control.max(-arithmetic)) return;
-  throw AgreedError(ExitCode::bad_input,
-                    "runtime.backend: ranks on different devices: expected only CPUs, only GPUs "
-                    "with FP8 tensor cores or only GPUs without, found several of these");
-}
-
-std::uint64_t smallest(std::uint64_t bytes, const Control& control) {
-  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
-  return static_cast<std::uint64_t>(
-      -control.max(-static_cast<std::int64_t>(std::min(bytes, kMost))));
-}
-
 /// The GPU of this rank: those of a host are taken in turn. 0 where there is none.
 int device_number(const Control& control) {
   const int devices = cuda_device_count();
@@ -85,6 +69,21 @@ ShardContext Preparation::context(Backend& through, ProgressListener& progress) 
           .evaluation = inputs.evaluation,
           .progress = progress,
           .threads = threads};
+}
+
+void check_alike(const Backend& backend, const Control& control) {
+  const bool dequantizes = backend.fp8_products() == Fp8Products::dequantized;
+  const int arithmetic = backend.name() == "cpu" ? 0 : dequantizes ? 1 : 2;
+  if (control.max(arithmetic) == -control.max(-arithmetic)) return;
+  throw AgreedError(ExitCode::bad_input,
+                    "runtime.backend: ranks on different devices: expected only CPUs, only GPUs "
+                    "with FP8 tensor cores or only GPUs without, found several of these");
+}
+
+std::uint64_t smallest(std::uint64_t bytes, const Control& control) {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  return static_cast<std::uint64_t>(
+      -control.max(-static_cast<std::int64_t>(std::min(bytes, kMost))));
 }
 
 void check_ranks(const Job& job, const Control& control) {

@@ -40,6 +40,13 @@ struct Preparation {
   Groups groups;
 };
 
+/// Throws AgreedError where ranks compute differently: the result would depend on who computed
+/// what. Collective.
+void check_alike(const Backend& backend, const Control& control);
+
+/// The smallest value on any rank. Collective.
+std::uint64_t smallest(std::uint64_t bytes, const Control& control);
+
 /// Throws InputError where there are not as many ranks as runtime.ranks wants.
 void check_ranks(const Job& job, const Control& control);
 

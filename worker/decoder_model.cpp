@@ -1,103 +1,119 @@
 #include "worker/decoder_model.hpp"
 
-#include "worker/made_up_scales.hpp"
+#include "sharding/weight_shards.hpp"
+#include "worker/amax_scales.hpp"
 #include "worker/row_maxima.hpp"
 
 namespace fp8cal {
+namespace {
 
-DecoderModel::DecoderModel(const DecoderSource& source, const std::optional<Recipe>& recipe,
-                           const std::vector<LayerScales>& scales)
-    : source_(source) {
-  const RankPlan& rank = source.plan.ranks[static_cast<std::size_t>(source.slices.rank())];
-  ShardLoader loader(source.checkpoint, source.backend, source.config, source.plan, rank,
-                     source.threads);
+Plan plan_of(int slices) {
+  Plan plan;
+  plan.grid.tensor = slices;
+  return plan;
+}
+
+RankPlan rank_of(int slice) {
+  RankPlan rank;
+  rank.slice = slice;
+  return rank;
+}
+
+/// This slice's scales of KV heads; one of the tensor is every slice's.
+std::vector<float> own_part(const std::vector<float>& whole, const Collectives& slices) {
+  if (whole.empty()) return {1.0f};
+  if (whole.size() == 1) return whole;
+  const Range own = share_of(whole.size(), slices.size(), slices.rank());
+  const auto first = whole.begin() + static_cast<std::ptrdiff_t>(own.first);
+  return {first, first + static_cast<std::ptrdiff_t>(own.count)};
+}
+
+}  // namespace
+
+DecoderModel::DecoderModel(Backend& backend, Collectives& slices, const DecoderSource& source)
+    : backend_(backend), slices_(slices), config_(source.config) {
+  ShardLoader loader(source.checkpoint, backend, config_, plan_of(slices.size()),
+                     rank_of(slices.rank()), source.threads);
+  source.progress.begin("load " + (source.recipe ? source.recipe->name : std::string("bf16")),
+                        "layers", config_.num_hidden_layers, 0);
   load_ends(loader);
-  const std::size_t layers = source.config.num_hidden_layers;
-  source.progress.begin("load " + (recipe ? recipe->name : "bf16"), "layers", layers, 0);
-  for (std::size_t layer = 0; layer < layers; ++layer) {
-    load_layer(loader, layer, recipe, scales);
+  for (std::size_t i = 0; i < config_.num_hidden_layers; ++i) {
+    load_layer(loader, source, i);
     source.progress.advance(1);
   }
   source.progress.end();
-  source.backend.synchronize();
 }
 
 void DecoderModel::load_ends(ShardLoader& loader) {
-  const ModelConfig& config = source_.config;
-  const int slices = source_.slices.size();
-  const int slice = source_.slices.rank();
   std::vector<ShardTarget> ends;
   const auto add = [&](Buffer& into, WeightShard shard) {
-    into = source_.backend.allocate(shard.bytes());
+    into = backend_.allocate(shard.bytes());
     ends.push_back(shard_at(into.data(), std::move(shard)));
   };
-  add(embedding_, embedding_shard(config, slices, slice));
-  add(final_norm_, final_norm_shard(config));
-  if (!config.tie_word_embeddings) add(head_, head_shard(config, slices, slice));
+  add(embedding_, embedding_shard(config_, slices_.size(), slices_.rank()));
+  add(final_norm_, final_norm_shard(config_));
+  if (!config_.tie_word_embeddings) {
+    add(head_, head_shard(config_, slices_.size(), slices_.rank()));
+  }
   loader.begin(ends);
   loader.wait(ends.size());
-  row_maxima(source_.backend, ends);  // refuses infinities and NaNs
+  row_maxima(backend_, ends);  // refuses infinities and NaNs
 }
 
-void DecoderModel::load_layer(ShardLoader& loader, std::size_t layer,
-                              const std::optional<Recipe>& recipe,
-                              const std::vector<LayerScales>& scales) {
-  Backend& backend = source_.backend;
-  const int slices = source_.slices.size();
-  const int slice = source_.slices.rank();
-  auto weights = std::make_unique<LayerWeights>(backend, source_.config, layer, slices, slice);
-  loader.begin(weights->targets());
-  loader.wait(weights->targets().size());
-  weights->measure(backend);
-  if (!recipe) {
-    plain_.push_back(std::move(weights));
-    layers_.push_back(plain_.back()->layer());
+void DecoderModel::load_layer(ShardLoader& loader, const DecoderSource& source, std::size_t index) {
+  auto stored =
+      std::make_unique<LayerWeights>(backend_, config_, index, slices_.size(), slices_.rank());
+  loader.begin(stored->targets());
+  loader.wait(stored->targets().size());
+  stored->measure(backend_);
+  if (!source.recipe) {
+    layers_.push_back(stored->layer());
+    stored_.push_back(std::move(stored));
     return;
   }
-  const LayerScales own =
-      scales.empty() ? made_up_scales(backend, source_.slices, *recipe, weights->statistics())
-                     : scales.at(layer);
-  quantized_.push_back(std::make_unique<QuantizedLayer>(
-      backend, weights->layer(), *recipe, own, slices, slice, QuantizedLayer::Purpose::decode));
+  const LayerScales scales =
+      source.scales.empty()
+          ? amax_scales(*source.recipe, whole_maxima(backend_, slices_, stored->statistics()))
+          : source.scales.at(index);
+  quantized_.push_back(std::make_unique<QuantizedLayer>(backend_, stored->layer(), *source.recipe,
+                                                        scales, slices_.size(), slices_.rank(),
+                                                        QuantizedLayer::Purpose::decode));
   layers_.push_back(quantized_.back()->layer());
 }
 
-void DecoderModel::keep_by(DType dtype, const std::vector<LayerScales>& scales) {
-  kv_scales_.clear();
+void DecoderModel::keep_kv_in(DType kv, const std::vector<ModuleScales>& scales) {
+  std::vector<float> all;
+  std::vector<std::size_t> counts;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    layers_[i].kv = {};
-    if (dtype == DType::bf16) continue;
-    const std::vector<float> made_up = {1.0f};
-    const auto of = [&](std::vector<float> ModuleScales::*kind) {
-      return own_scales(scales.empty() ? made_up : scales.at(i).attention.*kind);
-    };
-    layers_[i].kv = {dtype, of(&ModuleScales::k_scale), of(&ModuleScales::v_scale)};
+    const ModuleScales one = scales.empty() ? ModuleScales() : scales.at(i);
+    for (const auto* values : {&one.k_scale, &one.v_scale}) {
+      const std::vector<float> own = own_part(*values, slices_);
+      all.insert(all.end(), own.begin(), own.end());
+      counts.push_back(own.size());
+    }
+  }
+  kv_scales_ = {};
+  kv_scales_ = backend_.allocate(all.size() * sizeof(float));
+  backend_.upload(kv_scales_.data(), all.data(), kv_scales_.bytes());
+  backend_.synchronize();  // the host copy ends here
+  const float* at = kv_scales_.as<float>();
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    layers_[i].kv = {kv, {at, counts[2 * i]}, {at + counts[2 * i], counts[2 * i + 1]}};
+    at += counts[2 * i] + counts[2 * i + 1];
   }
 }
 
-/// Of this rank's KV heads, on the device.
-Scales DecoderModel::own_scales(const std::vector<float>& whole) {
-  const Range own = whole.size() == 1
-                        ? Range{0, 1}
-                        : share_of(whole.size(), source_.slices.size(), source_.slices.rank());
-  kv_scales_.push_back(source_.backend.allocate(own.count * sizeof(float)));
-  source_.backend.upload(kv_scales_.back().data(), whole.data() + own.first,
-                         own.count * sizeof(float));
-  source_.backend.synchronize();  // `whole` may be gone next
-  return {kv_scales_.back().as<float>(), own.count};
+DecoderWeights DecoderModel::weights() const {
+  return {.layers = layers_,
+          .embedding = table(embedding_),
+          .final_norm = Matrix::dense(final_norm_.data(), DType::bf16, 1, config_.hidden_size),
+          .head = table(head_.data() != nullptr ? head_ : embedding_)};
 }
 
-DecoderWeights DecoderModel::weights() const {
-  const WeightShard table =
-      embedding_shard(source_.config, source_.slices.size(), source_.slices.rank());
-  const auto matrix = [](const Buffer& buffer, std::size_t rows, std::size_t cols) {
-    return Matrix::dense(buffer.data(), DType::bf16, rows, cols);
-  };
-  const Buffer& head = source_.config.tie_word_embeddings ? embedding_ : head_;
-  return {.layers = layers_,
-          .embedding = matrix(embedding_, table.rows.count, table.cols()),
-          .final_norm = matrix(final_norm_, 1, table.cols()),
-          .head = matrix(head, table.rows.count, table.cols())};
+/// A slice of the vocabulary's rows.
+ConstMatrix DecoderModel::table(const Buffer& buffer) const {
+  const WeightShard shard = embedding_shard(config_, slices_.size(), slices_.rank());
+  return Matrix::dense(buffer.data(), DType::bf16, shard.rows.count, shard.cols());
 }
 
 }  // namespace fp8cal

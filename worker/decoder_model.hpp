@@ -5,9 +5,10 @@
 #include <vector>
 
 #include "jobs/checkpoint.hpp"
+#include "jobs/model_config.hpp"
 #include "jobs/recipe.hpp"
+#include "kernels/backend.hpp"
 #include "sharding/collectives.hpp"
-#include "sharding/plan.hpp"
 #include "worker/decoder.hpp"
 #include "worker/layer_weights.hpp"
 #include "worker/progress.hpp"
@@ -16,44 +17,44 @@
 
 namespace fp8cal {
 
-/// Where a rank's slice of a model comes from; borrowed.
+/// What a DecoderModel loads. Borrowed, but for the recipe, while it is made.
 struct DecoderSource {
-  Backend& backend;
-  Collectives& slices;
+  const Checkpoint& checkpoint;  ///< in BF16
   const ModelConfig& config;
-  const Plan& plan;  ///< tensor slices alone
-  const Checkpoint& checkpoint;
-  int threads;  ///< of this rank on the host, to read weights with
+  std::optional<Recipe> recipe;            ///< none: it stays BF16
+  const std::vector<LayerScales>& scales;  ///< of the recipe, one a layer; empty: amax_scales
+  int threads;                             ///< of this rank on the host, to read with
   ProgressListener& progress;
 };
 
-/// The weights of a model in BF16, or as a recipe has them, in the slice of this rank. In memory it
-/// takes what decoder_memory says, while it loads too: a layer is quantized as soon as it is there,
-/// and what it was made from goes.
+/// The weights of a whole model in one slice as a variant computes with them, and nothing else: of
+/// the BF16 weights that it quantizes, one layer is there at a time.
 class DecoderModel {
  public:
-  /// scales: one a layer; empty: made up. Throws as ShardLoader and LayerWeights do. Collective.
-  DecoderModel(const DecoderSource& source, const std::optional<Recipe>& recipe,
-               const std::vector<LayerScales>& scales);
+  /// slices: the ranks that share every weight. Throws Error and InputError as ShardLoader and
+  /// LayerWeights::measure do. Collective over the slices.
+  DecoderModel(Backend& backend, Collectives& slices, const DecoderSource& source);
 
-  /// From now on keys and values are kept by these scales, one a layer; those made up are 1.
-  void keep_by(DType dtype, const std::vector<LayerScales>& scales);
+  /// From now on keys and values are in FP8 by these scales: of attention modules, one a layer, or
+  /// empty for scales of 1. kv: e4m3 or e5m2.
+  void keep_kv_in(DType kv, const std::vector<ModuleScales>& scales);
 
-  /// Until keep_by is called again.
+  /// Until this object goes or keep_kv_in is called again.
   DecoderWeights weights() const;
 
  private:
   void load_ends(ShardLoader& loader);
-  void load_layer(ShardLoader& loader, std::size_t layer, const std::optional<Recipe>& recipe,
-                  const std::vector<LayerScales>& scales);
-  Scales own_scales(const std::vector<float>& whole);
+  void load_layer(ShardLoader& loader, const DecoderSource& source, std::size_t index);
+  ConstMatrix table(const Buffer& buffer) const;
 
-  DecoderSource source_;
-  Buffer embedding_, head_, final_norm_;                    // no head where it is the embedding
-  std::vector<std::unique_ptr<LayerWeights>> plain_;        // in BF16
-  std::vector<std::unique_ptr<QuantizedLayer>> quantized_;  // or these
+  Backend& backend_;
+  Collectives& slices_;
+  ModelConfig config_;
+  Buffer embedding_, final_norm_, head_;               // head_: empty where embeddings are tied
+  std::vector<std::unique_ptr<LayerWeights>> stored_;  // of BF16
+  std::vector<std::unique_ptr<QuantizedLayer>> quantized_;  // else
+  Buffer kv_scales_;
   std::vector<Layer> layers_;
-  std::vector<Buffer> kv_scales_;
 };
 
 }  // namespace fp8cal

@@ -18,8 +18,11 @@ KvCache KvCaches::of(std::size_t i, const KvScales& scales) const {
     return Matrix::dense(buffer.data(), shape_.kv, shape_.sequences * shape_.capacity, kv_cols_);
   };
   const bool scaled = shape_.kv != DType::bf16;
-  return {view(keys_[i]), view(values_[i]), shape_.capacity, scaled ? scales.key : Scales{},
-          scaled ? scales.value : Scales{}};
+  return {.keys = view(keys_[i]),
+          .values = view(values_[i]),
+          .capacity = shape_.capacity,
+          .key_scale = scaled ? scales.key : Scales{},
+          .value_scale = scaled ? scales.value : Scales{}};
 }
 
 }  // namespace fp8cal

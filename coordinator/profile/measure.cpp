@@ -3,184 +3,164 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <random>
+#include <utility>
 
-#include "coordinator/profile/measured_ceilings.hpp"
-#include "coordinator/profile/pass_causes.hpp"
-#include "coordinator/profile/profile_stage.hpp"
-#include "coordinator/profile/repeated_runs.hpp"
+#include "coordinator/profile/ceilings.hpp"
+#include "coordinator/profile/pass_shapes.hpp"
+#include "coordinator/profile/pass_timer.hpp"
+#include "coordinator/profile/profile_setup.hpp"
 #include "coordinator/provenance.hpp"
-#include "jobs/random.hpp"
+#include "sharding/runtime_bytes.hpp"
+#include "sharding/timed_collectives.hpp"
+#include "sharding/vital_signs.hpp"
 #include "worker/decoder_model.hpp"
 
 namespace fp8cal {
 namespace {
 
-constexpr Repeats kPrefillRepeats = {.warm_ups = 2, .fewest = 5, .most = 20, .seconds = 2};
-constexpr Repeats kDecodeRepeats = {.warm_ups = 3, .fewest = 20, .most = 100, .seconds = 2};
+/// The passes of one variant with one format of keys and values.
+std::vector<PassKey> passes_of(const ProfileRequest& request, const std::string& variant,
+                               const std::string& kv) {
+  std::vector<PassKey> keys;
+  for (const std::size_t tokens : request.prompts) {
+    keys.push_back({false, variant, kv, 1, tokens});
+  }
+  for (const std::size_t sequences : request.decode_batches) {
+    for (const std::size_t context : request.contexts) {
+      keys.push_back({true, variant, kv, sequences, context});
+    }
+  }
+  return keys;
+}
 
 class Measurement {
  public:
   Measurement(const ProfileRequest& request, const Control& control, MPI_Comm world,
               ProgressListener& progress)
-      : stage_(request, control, world), progress_(progress) {}
+      : request_(request),
+        control_(control),
+        progress_(progress),
+        setup_(request, control, world),
+        timed_(*setup_.backend),
+        timed_slices_(*setup_.slices, timed_) {}
 
   LatencyProfile run();
 
  private:
+  void describe();
+  void measure_device();
   void measure_variant(const std::string& variant);
-  void check(DecoderModel& model, const std::string& variant, const std::string& kv);
-  void measure_prompts(DecoderModel& model, const std::string& variant, const std::string& kv);
-  void measure_decoding(DecoderModel& model, const PassKey& key);
-  bool fits(const PassKey& key, const DecoderShape& shape);
-  void note_planned(const std::string& variant, const DecoderShape& shape);
-  void finish();
-  std::vector<std::uint32_t> random_tokens(std::size_t count) const;
+  void measure_kv(const std::string& variant, const std::string& kv,
+                  const std::vector<PassKey>& keys, DecoderModel& model);
+  void keep_kv(const std::string& variant, const std::string& kv, DecoderModel& model);
+  void check(const std::string& variant, const std::string& kv, const DecoderWeights& weights);
+  std::vector<PassKey> fitting(const std::string& variant, const std::string& kv);
+  void plan(std::uint64_t bytes) {
+    profile_.planned_bytes = std::max(profile_.planned_bytes, bytes);
+  }
+  PassContext context() { return {timed_, timed_slices_, control_, setup_.config, pauses_}; }
 
-  ProfileStage stage_;
+  const ProfileRequest& request_;
+  const Control& control_;
   ProgressListener& progress_;
-  double pause_ = 0;
+  ProfileSetup setup_;
+  TimedBackend timed_;
+  TimedCollectives timed_slices_;
+  Pauses pauses_;
   LatencyProfile profile_;
 };
 
 LatencyProfile Measurement::run() {
-  const ProfileRequest& request = stage_.request;
-  Backend& backend = *stage_.backend;
-  profile_.backend = backend.name();
-  profile_.native_fp8 = backend.fp8_products() == Fp8Products::native;
-  profile_.places = stage_.control.gather(where_this_rank_runs(backend.device()));
-  profile_.ceilings = measure_ceilings(backend, *stage_.groups.slices, stage_.buffer_bytes());
-  pause_ = pause_of(backend);
-  for (const std::string& variant : request.variants) measure_variant(variant);
+  describe();
+  measure_device();
+  for (const std::string& variant : request_.variants) measure_variant(variant);
   profile_.peak_bytes = static_cast<std::uint64_t>(
-      stage_.control.max(static_cast<std::int64_t>(backend.peak_memory_bytes())));
+      control_.max(static_cast<std::int64_t>(setup_.backend->peak_memory_bytes())));
   return std::move(profile_);
 }
 
+void Measurement::describe() {
+  profile_.backend = setup_.backend->name();
+  profile_.places = control_.gather(where_this_rank_runs(setup_.backend->device()));
+  profile_.native_fp8 = setup_.backend->fp8_products() == Fp8Products::native;
+}
+
+void Measurement::measure_device() {
+  tell_stage("measure what the device does at most");
+  const CeilingSizes sizes = ceiling_sizes(*setup_.backend, setup_.device.budget);
+  plan(sizes.bytes(control_.size()) + runtime_bytes({.tensor = control_.size()}, setup_.device));
+  control_.max(0);  // all ranks begin together
+  profile_.ceilings = measure_ceilings(*setup_.backend, *setup_.slices, sizes);
+  pauses_ = measure_pauses(timed_);
+}
+
 void Measurement::measure_variant(const std::string& variant) {
-  const ProfileRequest& request = stage_.request;
-  DecoderModel model({*stage_.timed, *stage_.collectives, stage_.config, stage_.plan,
-                      *stage_.checkpoint, request.threads, progress_},
-                     recipe_of(variant), stage_.scales_of(variant, "bf16"));
-  const std::size_t points =
-      request.prompts.size() + request.decode_batches.size() * request.contexts.size();
-  for (const std::string& kv : request.kv) {
-    model.keep_by(prompt_shape(1, kv).kv, stage_.scales_of(variant, kv));
-    progress_.begin(fmt::format("measure {}, keys and values in {}", variant, kv), "points", points,
-                    0);
-    check(model, variant, kv);
-    measure_prompts(model, variant, kv);
-    for (const std::size_t context : request.contexts) {
-      for (const std::size_t batch : request.decode_batches) {
-        measure_decoding(model, {true, variant, kv, batch, context});
-        progress_.advance(1);
-      }
-    }
-    progress_.end();
+  std::vector<std::pair<std::string, std::vector<PassKey>>> by_kv;
+  bool any = false;
+  for (const std::string& kv : request_.kv) {
+    by_kv.emplace_back(kv, fitting(variant, kv));
+    any |= !by_kv.back().second.empty();
+  }
+  if (!any) return;
+  tell_stage("load " + variant);
+  const std::vector<LayerScales> scales = setup_.scales_of(variant, "bf16");
+  DecoderModel model(
+      *setup_.backend, *setup_.slices,
+      {*setup_.checkpoint, setup_.config, recipe_of(variant), scales, setup_.threads, progress_});
+  for (const auto& [kv, keys] : by_kv) {
+    if (!keys.empty()) measure_kv(variant, kv, keys, model);
   }
 }
 
-/// What decoding is worth measuring for: that it computes the model.
-void Measurement::check(DecoderModel& model, const std::string& variant, const std::string& kv) {
-  constexpr std::size_t kMostTokens = 256;
-  const std::size_t tokens = std::min(kMostTokens, stage_.config.max_position_embeddings);
-  const std::vector<std::uint32_t> ids = random_tokens(tokens);
-  Decoder decoder(*stage_.timed, *stage_.collectives, stage_.config, model.weights(),
-                  prompt_shape(tokens, kv));
-  const std::vector<float> whole = decoder.score(ids, tokens);
-  const std::vector<float> one_by_one = decoder.score(ids, 1);
-  DecodeCheck check = {.variant = variant, .kv = kv, .tokens = whole.size()};
-  for (std::size_t t = 0; t < whole.size(); ++t) {
-    const double difference = static_cast<double>(one_by_one[t]) - whole[t];
-    check.mean_difference += difference / static_cast<double>(whole.size());
-    check.most_difference = std::max(check.most_difference, std::abs(difference));
-  }
-  check.same_bits = whole == one_by_one;
-  profile_.checks.push_back(check);
-}
-
-void Measurement::measure_prompts(DecoderModel& model, const std::string& variant,
-                                  const std::string& kv) {
-  const std::vector<std::size_t>& prompts = stage_.request.prompts;
-  if (prompts.empty()) return;
-  const DecoderShape shape = prompt_shape(std::ranges::max(prompts), kv);
-  note_planned(variant, shape);
-  Decoder decoder(*stage_.timed, *stage_.collectives, stage_.config, model.weights(), shape);
-  for (const std::size_t tokens : prompts) {
-    const std::vector<std::uint32_t> prompt = random_tokens(tokens);
-    ProfiledPass pass;
-    pass.key = {false, variant, kv, 1, tokens};
-    const auto compute = [&] {
-      decoder.prefill(prompt);
-      decoder.tokens();
-    };
-    pass.latency = time_runs(
-        stage_.control, kPrefillRepeats, [] {}, compute);
-    stage_.timed->start();
-    compute();
-    stage_.timed->stop();
-    pass.causes = causes_of(stage_.timed->profile(), pause_, pass.latency.median);
-    profile_.passes.push_back(pass);
+void Measurement::measure_kv(const std::string& variant, const std::string& kv,
+                             const std::vector<PassKey>& keys, DecoderModel& model) {
+  const std::string stage = fmt::format("measure {}, keys and values {}", variant, kv);
+  tell_stage(stage);
+  progress_.begin(stage, "passes", keys.size(), 0);
+  if (kv != "bf16") keep_kv(variant, kv, model);
+  check(variant, kv, model.weights());
+  for (const PassKey& key : keys) {
+    profile_.passes.push_back(measure_pass(context(), model.weights(), key));
     progress_.advance(1);
   }
+  progress_.end();
 }
 
-void Measurement::measure_decoding(DecoderModel& model, const PassKey& key) {
-  const DecoderShape shape = batch_shape(key.sequences, key.tokens, key.kv);
-  if (!fits(key, shape)) return;
-  note_planned(key.variant, shape);
-  Decoder decoder(*stage_.timed, *stage_.collectives, stage_.config, model.weights(), shape);
-  decoder.fill();
-  decoder.set_tokens(random_tokens(key.sequences));
-  const auto place = [&] { decoder.set_positions(static_cast<std::uint32_t>(key.tokens - 1)); };
-  place();
-  decoder.step();  // what a backend keeps for these calls is there from now on
-  finish();
-  ProfiledPass pass;
-  pass.key = key;
-  {
-    const std::unique_ptr<Recording> step = stage_.backend->record([&] { decoder.step(); });
-    pass.latency = time_runs(stage_.control, kDecodeRepeats, place, [&] {
-      step->replay();
-      decoder.tokens();
-    });
-  }
-  const std::unique_ptr<Recording> timed = stage_.timed->record([&] { decoder.step(); });
-  for (int run = 0; run < 2; ++run) {  // the first one warms up
-    place();
-    timed->replay();
-    finish();
-  }
-  pass.causes = causes_of(stage_.timed->profile(), pause_, pass.latency.median);
-  profile_.passes.push_back(pass);
+void Measurement::keep_kv(const std::string& variant, const std::string& kv, DecoderModel& model) {
+  std::vector<ModuleScales> scales;
+  for (const LayerScales& layer : setup_.scales_of(variant, kv)) scales.push_back(layer.attention);
+  model.keep_kv_in(kv_dtype(kv), scales);
 }
 
-bool Measurement::fits(const PassKey& key, const DecoderShape& shape) {
-  const std::uint64_t needed = stage_.memory_of(key.variant, shape).total();
-  if (needed <= stage_.device.budget) return true;
-  profile_.unfit.push_back({key, needed, stage_.device.budget});
-  return false;
+/// Over fewer tokens where there is no room, and not at all where fewer than two fit.
+void Measurement::check(const std::string& variant, const std::string& kv,
+                        const DecoderWeights& weights) {
+  const std::optional<Recipe> recipe = recipe_of(variant);
+  DecoderShape shape = prompt_shape(kCheckedTokens + 1, kv_dtype(kv));
+  const std::size_t longest =
+      longest_prompt(setup_.config, recipe, shape, control_.size(), setup_.device);
+  const std::size_t tokens = std::min(kCheckedTokens + 1, longest);
+  if (tokens < 2) return;
+  shape = prompt_shape(tokens, kv_dtype(kv));
+  plan(decoder_memory(setup_.config, recipe, shape, control_.size(), setup_.device).total());
+  profile_.checks.push_back(check_decoding(context(), weights, variant, kv, tokens));
 }
 
-void Measurement::note_planned(const std::string& variant, const DecoderShape& shape) {
-  profile_.planned_bytes =
-      std::max(profile_.planned_bytes, stage_.memory_of(variant, shape).total());
-}
-
-/// Collectives notice where another rank is gone.
-void Measurement::finish() {
-  stage_.collectives->wait();
-  stage_.backend->synchronize();
-}
-
-std::vector<std::uint32_t> Measurement::random_tokens(std::size_t count) const {
-  std::mt19937_64 generator(1);
-  std::vector<std::uint32_t> tokens(count);
-  for (std::uint32_t& token : tokens) {
-    token = static_cast<std::uint32_t>(draw_below(stage_.config.vocab_size, generator));
-  }
-  return tokens;
+/// Those of the passes that fit in device memory; the others are noted.
+std::vector<PassKey> Measurement::fitting(const std::string& variant, const std::string& kv) {
+  std::vector<PassKey> keys = passes_of(request_, variant, kv);
+  std::erase_if(keys, [&](const PassKey& key) {
+    const std::uint64_t needed = decoder_memory(setup_.config, recipe_of(variant), shape_of(key),
+                                                control_.size(), setup_.device)
+                                     .total();
+    if (needed <= setup_.device.budget) {
+      plan(needed);
+      return false;
+    }
+    profile_.unfit.push_back({key, needed, setup_.device.budget});
+    return true;
+  });
+  return keys;
 }
 
 }  // namespace

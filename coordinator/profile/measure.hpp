@@ -9,8 +9,10 @@
 
 namespace fp8cal {
 
-/// Measures what `request` asks for. The profile is for rank 0. Throws AgreedError. Collective over
-/// `world`, whose ranks are those of `control`.
+/// Measures what `request` asks for, every rank with a slice of every weight: first what the device
+/// does at most, then variant by variant. What does not fit in device memory is not tried. Complete
+/// on rank 0, but for the command line. Collective over `world`, whose ranks are those of
+/// `control`. Throws as ProfileSetup and DecoderModel do.
 LatencyProfile measure(const ProfileRequest& request, const Control& control, MPI_Comm world,
                        ProgressListener& progress);
 

@@ -2,64 +2,54 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <vector>
+#include <string>
 
 #include "jobs/packing.hpp"
 
 namespace fp8cal {
 namespace {
 
-double seconds_of(const std::function<void()>& run) {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point begin = Clock::now();
-  run();
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
+using Clock = std::chrono::steady_clock;
 
-/// Of each run the slowest rank's, on rank 0.
+/// Run by run the longest of any rank, on rank 0.
 std::vector<double> slowest(const Control& control, const std::vector<double>& own) {
   std::string bytes;
-  for (const double seconds : own) pack(bytes, seconds);
-  std::vector<double> most(own.size());
+  pack(bytes, own);
+  std::vector<double> longest;
   for (const std::string& from : control.gather(bytes)) {
-    Unpacker unpacker(from);
-    for (double& seconds : most) {
-      double one = 0;
-      unpacker.take(one);
-      seconds = std::max(seconds, one);
-    }
+    std::vector<double> seconds;
+    Unpacker(from).take(seconds);
+    longest.resize(seconds.size());
+    for (std::size_t i = 0; i < seconds.size(); ++i) longest[i] = std::max(longest[i], seconds[i]);
   }
-  return most;
+  return longest;
 }
 
 }  // namespace
 
-Latency time_runs(const Control& control, const Repeats& repeats,
-                  const std::function<void()>& prepare, const std::function<void()>& run) {
-  std::vector<double> own;
-  const auto once = [&] {
+std::vector<double> time_runs(const Control& control, const Repetition& repetition,
+                              const std::function<void()>& prepare,
+                              const std::function<void()>& run) {
+  for (std::size_t i = 0; i < repetition.warm_up; ++i) {
     prepare();
-    control.max(0);  // all ranks begin together
-    return seconds_of(run);
+    run();
+  }
+  std::vector<double> own;
+  double spent = 0;
+  const auto goes_on = [&] {
+    const bool wants = own.size() < repetition.least ||
+                       (own.size() < repetition.most && spent < repetition.seconds);
+    return control.broadcast(wants ? "more" : "") != "";
   };
-  for (std::size_t i = 0; i < repeats.warm_ups; ++i) once();
-  own.push_back(once());
-  const auto microseconds = static_cast<std::int64_t>(std::ceil(own.front() * 1e6)) + 1;
-  const double first = static_cast<double>(control.max(microseconds)) / 1e6;
-  const auto enough = static_cast<std::size_t>(repeats.seconds / first);
-  const std::size_t runs = std::clamp(enough, repeats.fewest, repeats.most);
-  while (own.size() < runs) own.push_back(once());
-  own = slowest(control, own);
-  return latency_of(std::move(own));
-}
-
-Latency latency_of(std::vector<double> seconds) {
-  std::sort(seconds.begin(), seconds.end());
-  const std::size_t n = seconds.size();
-  const double median = (seconds[(n - 1) / 2] + seconds[n / 2]) / 2;
-  const std::size_t rank = (95 * n + 99) / 100;  // counted from 1
-  return {.median = median, .p95 = seconds[rank - 1], .runs = n};
+  for (;;) {
+    prepare();
+    if (!goes_on()) break;
+    const Clock::time_point begin = Clock::now();
+    run();
+    own.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+    spent += own.back();
+  }
+  return slowest(control, own);
 }
 
 }  // namespace fp8cal

@@ -2,25 +2,25 @@
 
 #include <cstddef>
 #include <functional>
+#include <vector>
 
-#include "jobs/latency_profile.hpp"
 #include "sharding/control.hpp"
 
 namespace fp8cal {
 
-/// How often a pass is timed.
-struct Repeats {
-  std::size_t warm_ups = 0;  ///< runs before, untimed
-  std::size_t fewest = 1, most = 1;
-  double seconds = 0;  ///< within these bounds as many runs as take about so long
+/// How often something is run to be timed.
+struct Repetition {
+  std::size_t warm_up = 0;  ///< runs before those that count
+  std::size_t least = 1;    ///< runs that count
+  std::size_t most = 1;
+  double seconds = 2;  ///< no further run begins once so many have been spent, but `least` do
 };
 
-/// The wall-clock time of `run`, which returns when its work is done, by the slowest rank. prepare
-/// comes before each run and is not timed. All ranks run equally often. Collective.
-Latency time_runs(const Control& control, const Repeats& repeats,
-                  const std::function<void()>& prepare, const std::function<void()>& run);
-
-/// Median and 95th percentile (nearest rank) of seconds, in any order. Not of none.
-Latency latency_of(std::vector<double> seconds);
+/// Times `run`, which returns when its work is done, on the wall clock of the host; before each,
+/// `prepare` is not timed. Ranks begin each run together, and rank 0 decides when it is enough.
+/// Gives the seconds of each run on the slowest rank, on rank 0; nothing elsewhere. Collective.
+std::vector<double> time_runs(const Control& control, const Repetition& repetition,
+                              const std::function<void()>& prepare,
+                              const std::function<void()>& run);
 
 }  // namespace fp8cal

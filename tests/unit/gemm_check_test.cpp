@@ -53,6 +53,20 @@ class VariantBackend : public Backend {
   void attention(ConstMatrix, ConstMatrix, ConstMatrix, std::size_t, std::size_t, Matrix) override {
     unused();
   }
+  void rope_append(Matrix, Matrix, ConstMatrix, std::size_t, ConstMatrix, ConstMatrix,
+                   const std::uint32_t*, const KvCache&) override {
+    unused();
+  }
+  void cached_attention(ConstMatrix, const KvCache&, const std::uint32_t*, std::size_t,
+                        Matrix) override {
+    unused();
+  }
+  void multiply_few(ConstMatrix, Scales, ConstMatrix, Scales, Matrix) override { unused(); }
+  void top_tokens(ConstMatrix, std::uint32_t, TopToken*) override { unused(); }
+  void next_tokens(const TopToken*, std::size_t, std::size_t, std::uint32_t*,
+                   std::uint32_t*) override {
+    unused();
+  }
   void silu_multiply(ConstMatrix, ConstMatrix, Matrix) override { unused(); }
   void quantize_rows(ConstMatrix, Matrix, float*) override { unused(); }
   void dequantize(ConstMatrix, Scales, Matrix) override { unused(); }

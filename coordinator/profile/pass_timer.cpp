@@ -1,0 +1,160 @@
+#include "coordinator/profile/pass_timer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "coordinator/profile/causes.hpp"
+#include "coordinator/profile/latency_statistics.hpp"
+#include "coordinator/profile/pass_shapes.hpp"
+#include "coordinator/profile/repeated_runs.hpp"
+#include "jobs/random.hpp"
+
+namespace fp8cal {
+namespace {
+
+constexpr Repetition kPrompts = {.warm_up = 2, .least = 5, .most = 20};
+constexpr Repetition kSteps = {.warm_up = 3, .least = 20, .most = 100};
+
+/// Positions before the end of a context that steps are measured at: more than there are steps.
+constexpr std::size_t kLastPositions = 128;
+
+std::vector<std::uint32_t> pseudo_random_ids(std::size_t count, const ModelConfig& config) {
+  std::mt19937_64 generator(1234);
+  std::vector<std::uint32_t> ids(count);
+  for (std::uint32_t& id : ids) {
+    id = static_cast<std::uint32_t>(draw_below(config.vocab_size, generator));
+  }
+  return ids;
+}
+
+/// What is known of a pass on this rank. seconds: of its runs, on rank 0.
+ProfiledPass passed(const PassKey& key, const std::vector<double>& seconds,
+                    const KernelProfile& profile, double pause) {
+  ProfiledPass pass;
+  pass.key = key;
+  if (seconds.empty()) return pass;
+  pass.latency = latency_of(seconds);
+  pass.causes = causes_of(profile, pause, pass.latency.median);
+  return pass;
+}
+
+ProfiledPass measure_prompt(const PassContext& context, Decoder& decoder, const PassKey& key) {
+  const std::vector<std::uint32_t> prompt = pseudo_random_ids(key.tokens, context.config);
+  std::uint32_t first_token = 0;
+  const auto run = [&] {
+    decoder.prefill(prompt);
+    context.backend.download(&first_token, decoder.ids(), sizeof first_token);
+  };
+  const std::vector<double> seconds = time_runs(
+      context.control, kPrompts, [] {}, run);
+  context.backend.start();
+  run();
+  context.backend.stop();
+  return passed(key, seconds, context.backend.profile(), context.pauses.direct);
+}
+
+/// A batch on its way through the end of its context.
+class Batch {
+ public:
+  Batch(Backend& backend, Decoder& decoder, const PassKey& key)
+      : backend_(backend),
+        decoder_(decoder),
+        end_(key.tokens),
+        next_(key.tokens),
+        ids_(key.sequences) {}
+
+  /// Back, where the context is at its end.
+  void prepare() {
+    if (next_ < end_) return;
+    next_ = end_ - std::min(end_, kLastPositions);
+    decoder_.set_positions(static_cast<std::uint32_t>(next_));
+  }
+  /// step: of the decoder, somehow.
+  void run(const std::function<void()>& step) {
+    step();
+    ++next_;
+    backend_.download(ids_.data(), decoder_.ids(), ids_.size() * sizeof(std::uint32_t));
+  }
+
+ private:
+  Backend& backend_;
+  Decoder& decoder_;
+  std::size_t end_, next_;  // positions
+  std::vector<std::uint32_t> ids_;
+};
+
+ProfiledPass measure_decoding(const PassContext& context, Decoder& decoder, const PassKey& key) {
+  decoder.set_tokens(pseudo_random_ids(key.sequences, context.config));
+  Batch batch(context.backend, decoder, key);
+  const auto step = [&] { decoder.step(); };
+  batch.prepare();
+  batch.run(step);  // calls that are to be recorded must have been made once
+  std::vector<double> seconds;
+  {
+    const auto recording = context.backend.record_untimed(step);
+    seconds = time_runs(
+        context.control, kSteps, [&] { batch.prepare(); },
+        [&] { batch.run([&] { recording->replay(); }); });
+  }
+  const auto recording = context.backend.record(step);
+  for (int i = 0; i < 2; ++i) {  // the second is warm
+    batch.prepare();
+    batch.run([&] { recording->replay(); });
+  }
+  return passed(key, seconds, context.backend.profile(), context.pauses.recorded);
+}
+
+/// Seconds of one of the calls of nothing in a profile.
+double seconds_each(const KernelProfile& profile) {
+  const KernelTime& nothing = profile.kernels.at(0);
+  return nothing.seconds / static_cast<double>(nothing.calls);
+}
+
+}  // namespace
+
+Pauses measure_pauses(TimedBackend& backend) {
+  constexpr int kCalls = 200;
+  const auto do_nothing = [&] {
+    for (int i = 0; i < kCalls; ++i) backend.time("nothing", 0, [] {});
+  };
+  do_nothing();
+  backend.start();
+  do_nothing();
+  backend.stop();
+  Pauses pauses;
+  pauses.direct = seconds_each(backend.profile());
+  const auto recording = backend.record(do_nothing);
+  recording->replay();
+  recording->replay();
+  pauses.recorded = seconds_each(backend.profile());
+  return pauses;
+}
+
+ProfiledPass measure_pass(const PassContext& context, const DecoderWeights& weights,
+                          const PassKey& key) {
+  Decoder decoder(context.backend, context.slices, context.config, weights, shape_of(key));
+  return key.decodes ? measure_decoding(context, decoder, key)
+                     : measure_prompt(context, decoder, key);
+}
+
+DecodeCheck check_decoding(const PassContext& context, const DecoderWeights& weights,
+                           const std::string& variant, const std::string& kv, std::size_t tokens) {
+  Decoder decoder(context.backend, context.slices, context.config, weights,
+                  prompt_shape(tokens, kv_dtype(kv)));
+  const std::vector<std::uint32_t> ids = pseudo_random_ids(tokens, context.config);
+  const std::vector<float> full = decoder.score(ids, tokens);
+  const std::vector<float> decoded = decoder.score(ids, 1);
+  DecodeCheck check = {.variant = variant, .kv = kv, .tokens = full.size()};
+  double sum = 0;
+  for (std::size_t t = 0; t < full.size(); ++t) {
+    const double difference = double{decoded[t]} - double{full[t]};
+    sum += difference;
+    check.most_difference = std::max(check.most_difference, std::fabs(difference));
+  }
+  check.mean_difference = sum / static_cast<double>(full.size());
+  check.same_bits = decoded == full;
+  return check;
+}
+
+}  // namespace fp8cal

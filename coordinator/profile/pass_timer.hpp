@@ -1,0 +1,42 @@
+#pragma once
+
+#include "jobs/latency_profile.hpp"
+#include "jobs/model_config.hpp"
+#include "kernels/timed_backend.hpp"
+#include "sharding/collectives.hpp"
+#include "sharding/control.hpp"
+#include "worker/decoder.hpp"
+
+namespace fp8cal {
+
+/// Seconds that timing a call of nothing takes on the device: between its marks, where calls are
+/// made one by one, and where they were recorded.
+struct Pauses {
+  double direct = 0;
+  double recorded = 0;
+};
+Pauses measure_pauses(TimedBackend& backend);
+
+/// What passes are measured with. Borrowed.
+struct PassContext {
+  TimedBackend& backend;
+  Collectives& slices;  ///< timed by it
+  const Control& control;
+  const ModelConfig& config;
+  Pauses pauses;
+};
+
+/// Measures one pass of a model: repeated and on the wall clock, on the slowest rank; then once
+/// more kernel by kernel, on rank 0. A prompt: from ids on the host to the next token there.
+/// Decoding: from a step of every sequence, replayed, to its tokens on the host; the last step
+/// stands at the end of the context. Makes a decoder, which is gone afterwards. Complete on rank 0;
+/// collective.
+ProfiledPass measure_pass(const PassContext& context, const DecoderWeights& weights,
+                          const PassKey& key);
+
+/// Holds decoding token by token against the full forward pass over `tokens` pseudo-random ids, of
+/// which all but the first are scored. Collective.
+DecodeCheck check_decoding(const PassContext& context, const DecoderWeights& weights,
+                           const std::string& variant, const std::string& kv, std::size_t tokens);
+
+}  // namespace fp8cal
