@@ -41,10 +41,9 @@ ProfiledPass passed(const PassKey& key, const std::vector<double>& seconds,
 
 ProfiledPass measure_prompt(const PassContext& context, Decoder& decoder, const PassKey& key) {
   const std::vector<std::uint32_t> prompt = pseudo_random_ids(key.tokens, context.config);
-  std::uint32_t first_token = 0;
   const auto run = [&] {
     decoder.prefill(prompt);
-    context.backend.download(&first_token, decoder.ids(), sizeof first_token);
+    decoder.tokens();
   };
   const std::vector<double> seconds = time_runs(
       context.control, kPrompts, [] {}, run);
@@ -57,12 +56,8 @@ ProfiledPass measure_prompt(const PassContext& context, Decoder& decoder, const 
 /// A batch on its way through the end of its context.
 class Batch {
  public:
-  Batch(Backend& backend, Decoder& decoder, const PassKey& key)
-      : backend_(backend),
-        decoder_(decoder),
-        end_(key.tokens),
-        next_(key.tokens),
-        ids_(key.sequences) {}
+  Batch(Decoder& decoder, const PassKey& key)
+      : decoder_(decoder), end_(key.tokens), next_(key.tokens) {}
 
   /// Back, where the context is at its end.
   void prepare() {
@@ -74,19 +69,18 @@ class Batch {
   void run(const std::function<void()>& step) {
     step();
     ++next_;
-    backend_.download(ids_.data(), decoder_.ids(), ids_.size() * sizeof(std::uint32_t));
+    decoder_.tokens();
   }
 
  private:
-  Backend& backend_;
   Decoder& decoder_;
   std::size_t end_, next_;  // positions
-  std::vector<std::uint32_t> ids_;
 };
 
 ProfiledPass measure_decoding(const PassContext& context, Decoder& decoder, const PassKey& key) {
+  decoder.fill();
   decoder.set_tokens(pseudo_random_ids(key.sequences, context.config));
-  Batch batch(context.backend, decoder, key);
+  Batch batch(decoder, key);
   const auto step = [&] { decoder.step(); };
   batch.prepare();
   batch.run(step);  // calls that are to be recorded must have been made once

@@ -50,9 +50,13 @@ struct CachedTile {
   static constexpr int kStageBytes = 2 * kTileBytes;  // keys, then values
   static constexpr int kStages = kF16 ? 4 : 3;
   static constexpr int kQueryBytes = kF16 ? 0 : kMostGroup * kRowBytes;
-  static constexpr int kSharedBytes = kQueryBytes + kStages * kStageBytes;
   static constexpr int kMergeBytes = kWarps * kMostGroup * head_dim * 4;
-  static_assert(kMergeBytes <= kStages * kStageBytes);
+
+  /// No more than is needed for a walk over so many tiles: what is left takes blocks of the kernel
+  /// that comes next.
+  static int shared_bytes(int tiles) {
+    return kQueryBytes + std::max(std::min(tiles, kStages) * kStageBytes, kMergeBytes);
+  }
 };
 
 struct CachedOperands {
@@ -425,9 +429,10 @@ template <int head_dim, DType format>
 void launch(cudaStream_t stream, const CachedOperands& operands, dim3 grid) {
   using T = CachedTile<head_dim, format>;
   const auto kernel = cached_attention_kernel<T>;
-  FP8CAL_CUDA(
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::kSharedBytes));
-  launch_early(stream, kernel, grid, T::kThreads, T::kSharedBytes, operands);
+  FP8CAL_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   T::shared_bytes(T::kStages)));
+  launch_early(stream, kernel, grid, T::kThreads, T::shared_bytes(operands.split_keys / kTileKeys),
+               operands);
   if (grid.x == 1) return;
   const dim3 heads(grid.y * static_cast<unsigned>(operands.group), grid.z);
   launch_early(stream, merge_splits_kernel, heads, head_dim, 0, operands, static_cast<int>(grid.x),

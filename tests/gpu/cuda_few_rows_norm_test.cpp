@@ -10,21 +10,25 @@ class CudaFewRowsNorm : public BothBackends {
  protected:
   static constexpr float kScale = 0.013f;
 
-  /// fused: called with a backend, its operands on it, and where to quantize to.
-  template <class Fused>
-  void compare(std::size_t rows, std::size_t cols, bool by_tensor, const std::string& what,
-               const Fused& fused) {
-    TestMatrix codes(DType::e4m3, rows, cols), found = codes;
-    std::vector<float> scales(rows, 7.0f);
-    fused(*cpu_, QuantizedRows{codes, by_tensor ? Scales{&kScale, 1} : Scales{}, scales.data()});
-    const DeviceCopy on_device(*cuda_, found);
-    const DeviceArray<float> scale(*cuda_, {kScale}),
-        row_scales(*cuda_, std::vector<float>(rows, 7));
-    fused(*cuda_, QuantizedRows{on_device, by_tensor ? Scales{scale.data(), 1} : Scales{},
-                                row_scales.data()});
-    on_device.download(found);
-    EXPECT_EQ(found, codes) << what;
-    EXPECT_EQ(row_scales.values(), scales) << what;
+  /// fused: quantizes to where it is told. plain: computes the bf16 matrix `out`.
+  template <class Fused, class Plain>
+  void compare(const DeviceCopy& out, bool by_tensor, const std::string& what, const Fused& fused,
+               const Plain& plain) {
+    const std::size_t rows = out.view().rows, cols = out.view().cols;
+    const DeviceCopy found(*cuda_, TestMatrix(DType::e4m3, rows, cols)),
+        expected(*cuda_, TestMatrix(DType::e4m3, rows, cols));
+    const DeviceArray<float> scale(*cuda_, {kScale}), of_found(*cuda_, std::vector<float>(rows, 7)),
+        of_expected(*cuda_, std::vector<float>(rows, 7));
+    const Scales known = by_tensor ? Scales{scale.data(), 1} : Scales{};
+    fused(QuantizedRows{found, known, of_found.data()});
+    plain();
+    if (by_tensor) {
+      cuda_->quantize(out, known, expected);
+    } else {
+      cuda_->quantize_rows(out, expected, of_expected.data());
+    }
+    EXPECT_EQ(found.values(), expected.values()) << what;
+    EXPECT_EQ(of_found.values(), of_expected.values()) << what;
   }
 };
 
@@ -33,24 +37,42 @@ TEST_F(CudaFewRowsNorm, NormHasTheBitsOfTwoCalls) {
     for (const std::size_t cols : {8, 24, 512, 4096, 4100, 8192, 16384}) {
       for (const bool with_delta : {false, true}) {
         for (const bool by_tensor : {false, true}) {
-          TestMatrix residual = random_bf16(rows, cols, 1), out(DType::bf16, rows, cols);
-          const TestMatrix delta = random_bf16(rows, cols, 2), weight = random_bf16(1, cols, 3);
-          const DeviceCopy dresidual(*cuda_, residual), dout(*cuda_, out), ddelta(*cuda_, delta),
-              dweight(*cuda_, weight);
+          const TestMatrix start = random_bf16(rows, cols, 1);
+          const DeviceCopy fused_residual(*cuda_, start), residual(*cuda_, start),
+              out(*cuda_, start), delta(*cuda_, random_bf16(rows, cols, 2)),
+              weight(*cuda_, random_bf16(1, cols, 3));
+          const ConstMatrix summand = with_delta ? ConstMatrix(delta) : ConstMatrix{};
           const std::string what = std::to_string(rows) + " x " + std::to_string(cols) +
                                    (with_delta ? " + delta" : "") + (by_tensor ? "" : " by row");
-          compare(rows, cols, by_tensor, what, [&](Backend& backend, const QuantizedRows& into) {
-            const bool cpu = &backend == cpu_.get();
-            const ConstMatrix summand = cpu ? ConstMatrix(delta) : ConstMatrix(ddelta);
-            backend.add_rms_norm_quantize(cpu ? Matrix(residual) : Matrix(dresidual),
-                                          with_delta ? summand : ConstMatrix{},
-                                          cpu ? ConstMatrix(weight) : ConstMatrix(dweight), 1e-5f,
-                                          cpu ? Matrix(out) : Matrix(dout), into);
-          });
-          EXPECT_EQ(dresidual.values(), residual) << what;
+          compare(
+              out, by_tensor, what,
+              [&](const QuantizedRows& into) {
+                cuda_->add_rms_norm_quantize(fused_residual, summand, weight, 1e-5f, out, into);
+              },
+              [&] { cuda_->add_rms_norm(residual, summand, weight, 1e-5f, out); });
+          EXPECT_EQ(fused_residual.values(), residual.values()) << what;
         }
       }
     }
+  }
+}
+
+/// The kernel that holds rows in registers, and the one for many rows.
+TEST_F(CudaFewRowsNorm, NormOfFewRowsHasTheBitsOfMany) {
+  constexpr std::size_t kRows = 64;
+  for (const std::size_t cols : {64, 4096, 8192}) {
+    const TestMatrix start = random_bf16(kRows, cols, 1);
+    const DeviceCopy some(*cuda_, start), all(*cuda_, start), out(*cuda_, start),
+        expected(*cuda_, start), delta(*cuda_, random_bf16(kRows, cols, 2)),
+        weight(*cuda_, random_bf16(1, cols, 3));
+    cuda_->add_rms_norm(all, delta, weight, 1e-5f, expected);
+    for (std::size_t r = 0; r < kRows; r += 16) {
+      const ConstMatrix summand = delta.view().row_range(r, 16);
+      cuda_->add_rms_norm(some.view().row_range(r, 16), summand, weight, 1e-5f,
+                          out.view().row_range(r, 16));
+    }
+    EXPECT_EQ(out.values(), expected.values()) << cols;
+    EXPECT_EQ(some.values(), all.values()) << cols;
   }
 }
 
@@ -58,16 +80,12 @@ TEST_F(CudaFewRowsNorm, SiluHasTheBitsOfTwoCalls) {
   for (const std::size_t rows : {1, 5, 33}) {
     for (const std::size_t cols : {16, 1030, 14336, 28672, 40960}) {
       for (const bool by_tensor : {false, true}) {
-        TestMatrix out(DType::bf16, rows, cols);
-        const TestMatrix gate = random_bf16(rows, cols, 1, 8), up = random_bf16(rows, cols, 2, 8);
-        const DeviceCopy dgate(*cuda_, gate), dup(*cuda_, up), dout(*cuda_, out);
-        const std::string what = std::to_string(rows) + " x " + std::to_string(cols);
-        compare(rows, cols, by_tensor, what, [&](Backend& backend, const QuantizedRows& into) {
-          const bool cpu = &backend == cpu_.get();
-          backend.silu_multiply_quantize(cpu ? ConstMatrix(gate) : ConstMatrix(dgate),
-                                         cpu ? ConstMatrix(up) : ConstMatrix(dup),
-                                         cpu ? Matrix(out) : Matrix(dout), into);
-        });
+        const DeviceCopy gate(*cuda_, random_bf16(rows, cols, 1, 8)),
+            up(*cuda_, random_bf16(rows, cols, 2, 8)), out(*cuda_, random_bf16(rows, cols, 3));
+        compare(
+            out, by_tensor, std::to_string(rows) + " x " + std::to_string(cols),
+            [&](const QuantizedRows& into) { cuda_->silu_multiply_quantize(gate, up, out, into); },
+            [&] { cuda_->silu_multiply(gate, up, out); });
       }
     }
   }
