@@ -23,7 +23,6 @@ constexpr int kStepBytes = 64;  // of a weight's row, that a warp multiplies at 
 constexpr int kStride = kWarps * kStepBytes;
 constexpr int kPieceBytes = 512;      // 16 of each lane
 constexpr int kRingBytes = 72 << 10;  // of a block, so that three share a multiprocessor
-constexpr int kStepsAhead = 6;        // beyond the ring, that the L2 cache is asked for at first
 constexpr int kTileColumns = 16;      // output columns of a fragment
 constexpr int kTileRows = 8;          // rows of x of a fragment
 
@@ -171,15 +170,6 @@ class Walk {
       copy_once(to, weight_[n] + at, at + chunk_ < row_bytes_);
     }
   }
-  /// Asks for the weight of step i to come to the L2 cache.
-  __device__ __forceinline__ void ask_for_weight(int i) const {
-    const int at = first_ + i * kStride;
-    if (chunk_ != 0 || at >= row_bytes_) return;
-#pragma unroll
-    for (int n = 0; n < 2 * column_tiles; ++n) {
-      asm volatile("prefetch.global.L2 [%0];\n" ::"l"(weight_[n] + at));
-    }
-  }
   __device__ __forceinline__ void copy_x(int i) const {
     const int at = first_ + i * kStride;
     if (at >= row_bytes_) return;
@@ -259,8 +249,6 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const Product p) 
 #pragma unroll
   for (int i = 0; i < Step::kStages - 1; ++i) walk.copy_weight(i);
   let_next_start();
-#pragma unroll
-  for (int i = 0; i < kStepsAhead; ++i) walk.ask_for_weight(Step::kStages - 1 + i);
   wait_for_earlier();  // x may be what the kernel before writes, a weight is not
 #pragma unroll
   for (int i = 0; i < Step::kStages - 1; ++i) {
