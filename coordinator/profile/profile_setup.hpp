@@ -20,9 +20,10 @@ namespace fp8cal {
 
 /// What stands ready on a rank before anything is measured.
 struct ProfileSetup {
-  /// Opens backend, checkpoint and scales, refuses prompts that do not fit, limits the device memory and meets the other ranks, each
-  /// of which has a slice of every weight. Collective over `world`, whose ranks are those of
-  /// `control`. Throws AgreedError, and Error where only this rank cannot reach the others.
+  /// Opens backend, checkpoint and scales, refuses prompts that do not fit, limits the device
+  /// memory and meets the other ranks, each of which has a slice of every weight. Collective over
+  /// `world`, whose ranks are those of `control`. Throws AgreedError, and Error where only this
+  /// rank cannot reach the others.
   ProfileSetup(const ProfileRequest& request, const Control& control, MPI_Comm world);
 
   /// Of each layer, by the result that the request names; empty where it names none: made up.

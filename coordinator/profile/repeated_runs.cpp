@@ -30,23 +30,29 @@ std::vector<double> slowest(const Control& control, const std::vector<double>& o
 std::vector<double> time_runs(const Control& control, const Repetition& repetition,
                               const std::function<void()>& prepare,
                               const std::function<void()>& run) {
+  const auto agreed = [&](bool wants) { return control.broadcast(wants ? "more" : "") != ""; };
+  const auto timed_run = [&] {
+    const Clock::time_point begin = Clock::now();
+    run();
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+  };
+  double spent = 0;
   for (std::size_t i = 0; i < repetition.warm_up; ++i) {
     prepare();
-    run();
+    if (!agreed(spent < repetition.seconds)) break;
+    spent += timed_run();
   }
   std::vector<double> own;
-  double spent = 0;
-  const auto goes_on = [&] {
-    const bool wants = own.size() < repetition.least ||
-                       (own.size() < repetition.most && spent < repetition.seconds);
-    return control.broadcast(wants ? "more" : "") != "";
+  spent = 0;
+  const auto wants_more = [&] {
+    if (own.size() < kFewest) return own.size() < repetition.most;
+    if (own.size() < repetition.least) return spent < repetition.most_seconds;
+    return own.size() < repetition.most && spent < repetition.seconds;
   };
   for (;;) {
     prepare();
-    if (!goes_on()) break;
-    const Clock::time_point begin = Clock::now();
-    run();
-    own.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+    if (!agreed(wants_more())) break;
+    own.push_back(timed_run());
     spent += own.back();
   }
   return slowest(control, own);

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "coordinator/profile/answer_sentences.hpp"
 #include "coordinator/report/axis.hpp"
 #include "jobs/profile_file.hpp"
 #include "jobs/recipe.hpp"
@@ -47,7 +48,8 @@ double product_flop_per_s(const LatencyProfile& profile, const std::string& vari
 }  // namespace
 
 LatencyFigures latency_figures_of(LatencyProfile profile) {
-  return {.profile = std::move(profile), .answer = {}};
+  std::vector<std::string> answer = answer_sentences(profile, answer_of(profile));
+  return {std::move(profile), std::move(answer)};
 }
 
 std::optional<LatencyFigures> read_latency(const std::string& file) {

@@ -389,7 +389,9 @@ profile_8b() {
 profile() {
   make_8b
   profile_8b passes --variants bf16,fp8-static,fp8-dynamic,fp8-weight-only --kv bf16,e4m3 \
-    --prompts 128,2048,8192,131072 --decode-batches 1,8,32 --contexts 2048
+    --prompts 128,512,2048,8192 --decode-batches 1,8,32,128 --contexts 2048
+  profile_8b long --variants bf16,fp8-static --kv bf16 --prompts 32768,131072 \
+    --decode-batches 1 --contexts 32768
   profile_8b cache --variants fp8-static --kv bf16,e4m3 --prompts 128 --decode-batches 32 \
     --contexts 32768 --runtime.device_memory 138GiB
   env -u LD_LIBRARY_PATH timeout 300 python3 "$(dirname "$0")/hf_generate.py" "$scratch/8b" \
