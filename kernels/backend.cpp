@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "kernels/checks.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cuda/cuda_backend.hpp"
 
@@ -22,10 +23,22 @@ void Backend::add_rms_norm_quantize(Matrix residual, ConstMatrix delta, ConstMat
   quantize_into(*this, out, into);
 }
 
-void Backend::silu_multiply_quantize(ConstMatrix gate, ConstMatrix up, Matrix out,
-                                     const QuantizedRows& into) {
-  silu_multiply(gate, up, out);
+void Backend::cached_attention_quantize(ConstMatrix q, const KvCache& cache,
+                                        const std::uint32_t* positions, std::size_t head_dim,
+                                        Matrix out, const QuantizedRows& into) {
+  cached_attention(q, cache, positions, head_dim, out);
   quantize_into(*this, out, into);
+}
+
+void Backend::multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight,
+                                Scales weight_scale, Matrix products, Matrix out,
+                                const QuantizedRows& into) {
+  expect_multiple("multiply_few_silu: rows of weight", weight.rows, 2);
+  const std::size_t width = weight.rows / 2;
+  expect_matrix("multiply_few_silu: products", products, x.rows, weight.rows);
+  multiply_few(x, x_scale, weight, weight_scale, products);
+  silu_multiply(products.column_range(0, width), products.column_range(width, width), out);
+  if (into.codes.data != nullptr) quantize_into(*this, out, into);
 }
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {

@@ -173,12 +173,13 @@ class Backend {
   virtual void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
                                 std::size_t head_dim, Matrix out) = 0;
 
+  /// As cached_attention and then quantize or quantize_rows, like add_rms_norm_quantize.
+  virtual void cached_attention_quantize(ConstMatrix q, const KvCache& cache,
+                                         const std::uint32_t* positions, std::size_t head_dim,
+                                         Matrix out, const QuantizedRows& into);
+
   /// out = bf16(bf16(silu(gate)) * up), all [tokens, width] bf16.
   virtual void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) = 0;
-
-  /// As silu_multiply and then quantize or quantize_rows, like add_rms_norm_quantize.
-  virtual void silu_multiply_quantize(ConstMatrix gate, ConstMatrix up, Matrix out,
-                                      const QuantizedRows& into);
 
   /// out[m, n] = bf16(sum over k of x[m, k] * weight[n, k]), accumulated in f32.
   /// x [M, K] bf16, weight [N, K] bf16, out [M, N] bf16.
@@ -196,6 +197,15 @@ class Backend {
   /// the weight before earlier calls are done: what these wrote to it must have been synchronized.
   virtual void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                             Matrix out) = 0;
+
+  /// multiply_few of a weight [2 * width, K] into products [M, 2 * width], of these the first half
+  /// as gate and the other as up through silu_multiply into out [M, width], and that quantized like
+  /// add_rms_norm_quantize does where into has codes. A backend that does all at once may leave
+  /// products unwritten, and where there are codes out. The bits are the same. The codes may lie
+  /// where products do, but not where x does.
+  virtual void multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight,
+                                 Scales weight_scale, Matrix products, Matrix out,
+                                 const QuantizedRows& into);
 
   /// out = fp8(clamp(x / scale)), one scale for the whole tensor or one a row.
   /// x [rows, cols] bf16, out [rows, cols] e4m3 or e5m2.

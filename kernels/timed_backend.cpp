@@ -155,12 +155,6 @@ void TimedBackend::add_rms_norm_quantize(Matrix residual, ConstMatrix delta, Con
               [&] { inner_.add_rms_norm_quantize(residual, delta, weight, epsilon, out, into); });
 }
 
-void TimedBackend::silu_multiply_quantize(ConstMatrix gate, ConstMatrix up, Matrix out,
-                                          const QuantizedRows& into) {
-  timed_bytes("silu_multiply_quantize", 2 * bytes_of(out) + bytes_of(into.codes),
-              [&] { inner_.silu_multiply_quantize(gate, up, out, into); });
-}
-
 void TimedBackend::add(Matrix residual, ConstMatrix delta) {
   timed_bytes("add", 3 * bytes_of(delta), [&] { inner_.add(residual, delta); });
 }
@@ -191,14 +185,28 @@ void TimedBackend::attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::s
         [&] { inner_.attention(q, k, v, head_dim, sequence_length, out); });
 }
 
-void TimedBackend::cached_attention(ConstMatrix q, const KvCache& cache,
-                                    const std::uint32_t* positions, std::size_t head_dim,
-                                    Matrix out) {
+TimedBackend::Call TimedBackend::cached_attention_call(const char* kernel, const ConstMatrix& q,
+                                                       const KvCache& cache,
+                                                       const ConstMatrix& out) {
   const double flop =
       4.0 * static_cast<double>(q.rows * q.cols) * static_cast<double>(cache.capacity);
   const double bytes = bytes_of(q) + bytes_of(cache.keys) + bytes_of(cache.values) + bytes_of(out);
-  timed({"cached_attention", 0, 0, 0, flop, bytes},
+  return {kernel, 0, 0, 0, flop, bytes};
+}
+
+void TimedBackend::cached_attention(ConstMatrix q, const KvCache& cache,
+                                    const std::uint32_t* positions, std::size_t head_dim,
+                                    Matrix out) {
+  timed(cached_attention_call("cached_attention", q, cache, out),
         [&] { inner_.cached_attention(q, cache, positions, head_dim, out); });
+}
+
+void TimedBackend::cached_attention_quantize(ConstMatrix q, const KvCache& cache,
+                                             const std::uint32_t* positions, std::size_t head_dim,
+                                             Matrix out, const QuantizedRows& into) {
+  timed(cached_attention_call("cached_attention_quantize", q, cache, into.codes), [&] {
+    inner_.cached_attention_quantize(q, cache, positions, head_dim, out, into);
+  });
 }
 
 void TimedBackend::silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) {
@@ -213,6 +221,18 @@ void TimedBackend::multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix we
                                    Scales weight_scale, Matrix out) {
   timed_product("multiply_scaled", x, weight, out,
                 [&] { inner_.multiply_scaled(x, x_scale, weight, weight_scale, out); });
+}
+
+void TimedBackend::multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight,
+                                     Scales weight_scale, Matrix products, Matrix out,
+                                     const QuantizedRows& into) {
+  const double flop =
+      2.0 * static_cast<double>(x.rows * weight.rows) * static_cast<double>(x.cols);
+  const bool quantizes = into.codes.data != nullptr;
+  const double bytes = bytes_of(x) + bytes_of(weight) + bytes_of(quantizes ? into.codes : out);
+  timed({"multiply_few_silu", x.rows, weight.rows, x.cols, flop, bytes}, [&] {
+    inner_.multiply_few_silu(x, x_scale, weight, weight_scale, products, out, into);
+  });
 }
 
 void TimedBackend::multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight,

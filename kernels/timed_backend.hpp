@@ -79,20 +79,23 @@ class TimedBackend final : public Backend {
                     Matrix out) override;
   void add_rms_norm_quantize(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
                              Matrix out, const QuantizedRows& into) override;
-  void silu_multiply_quantize(ConstMatrix gate, ConstMatrix up, Matrix out,
-                              const QuantizedRows& into) override;
   void add(Matrix residual, ConstMatrix delta) override;
   void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) override;
   void rope_append(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim, ConstMatrix cosine,
                    ConstMatrix sine, const std::uint32_t* positions, const KvCache& cache) override;
   void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                  std::size_t sequence_length, Matrix out) override;
+  void cached_attention_quantize(ConstMatrix q, const KvCache& cache,
+                                 const std::uint32_t* positions, std::size_t head_dim, Matrix out,
+                                 const QuantizedRows& into) override;
   void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
                         std::size_t head_dim, Matrix out) override;
   void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) override;
   void multiply(ConstMatrix x, ConstMatrix weight, Matrix out) override;
   void multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                        Matrix out) override;
+  void multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
+                         Matrix products, Matrix out, const QuantizedRows& into) override;
   void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                     Matrix out) override;
   void quantize(ConstMatrix x, Scales scale, Matrix out) override;
@@ -122,6 +125,8 @@ class TimedBackend final : public Backend {
     double flop, bytes;
   };
 
+  static Call cached_attention_call(const char* kernel, const ConstMatrix& q, const KvCache& cache,
+                                    const ConstMatrix& out);
   void release(void* device, std::size_t bytes) noexcept override;  // never: see allocate
   template <class Work>
   void timed(const Call& call, const Work& work);

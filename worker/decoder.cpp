@@ -194,6 +194,12 @@ void Decoder::attend(std::size_t i, const Rows& rows, Matrix x) {
                        cache);
   const Matrix attended = workspace_.wide(x.rows, config_.q_rows());
   const Matrix own = own_part(attended);
+  const bool known_scale = layer.o.input == Recipe::Input::per_tensor;
+  if (rows.end == 0 && parts_ == 1 && known_scale && casts_at_once(layer.o, x.rows)) {
+    const QuantizedRows into = quantized_rows(layer.o, x.rows, attended.cols, workspace_);
+    backend_.cached_attention_quantize(q, cache, rows.positions, config_.head_dim, attended, into);
+    return add_later(layer.o, {into.codes, into.scales()});
+  }
   if (rows.end == 0) {
     backend_.cached_attention(q, cache, rows.positions, config_.head_dim, own);
   } else {
@@ -208,17 +214,24 @@ void Decoder::attend(std::size_t i, const Rows& rows, Matrix x) {
 void Decoder::feed_forward(const Layer& layer, Matrix x) {
   const std::size_t own_inner = config_.intermediate_size / parts_;
   const Matrix gate_up = workspace_.own_inputs(x.rows, 2 * own_inner);
-  linear(layer.gate_up, normed(layer.gate_up, layer.post_attention_norm, x), gate_up);
-  const ConstMatrix gate = gate_up.column_range(0, own_inner);
-  const ConstMatrix up = gate_up.column_range(own_inner, own_inner);
   const Matrix inner = workspace_.wide(x.rows, config_.intermediate_size);
-  if (parts_ == 1 && casts_at_once(layer.down, x.rows)) {
-    const QuantizedRows into = quantized_rows(layer.down, inner.rows, inner.cols, workspace_);
-    backend_.silu_multiply_quantize(gate, up, inner, into);
-    return add_later(layer.down, {into.codes, into.scales()});
-  }
   const Matrix own = own_part(inner);
-  backend_.silu_multiply(gate, up, own);
+  const Input input = normed(layer.gate_up, layer.post_attention_norm, x);
+  if (x.rows <= kFewRows) {
+    QuantizedRows into;
+    const bool casts = parts_ == 1 && casts_at_once(layer.down, x.rows);
+    if (casts) {
+      into = quantized_rows(layer.down, inner.rows, inner.cols, workspace_);
+      into.codes = Matrix::dense(gate_up.data, into.codes.dtype, inner.rows, inner.cols);
+    }
+    backend_.multiply_few_silu(input.x, input.scale, layer.gate_up.weight,
+                               layer.gate_up.weight_scale, gate_up, own, into);
+    if (casts) return add_later(layer.down, {into.codes, into.scales()});
+  } else {
+    linear(layer.gate_up, input, gate_up);
+    backend_.silu_multiply(gate_up.column_range(0, own_inner),
+                           gate_up.column_range(own_inner, own_inner), own);
+  }
   gather(own, inner);
   add_later(layer.down, quantized(layer.down, inner));
 }

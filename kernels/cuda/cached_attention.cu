@@ -11,6 +11,7 @@
 #include "kernels/cuda/attention_tile.cuh"
 #include "kernels/cuda/cached_attention.hpp"
 #include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/fp8_code.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pack.cuh"
 
@@ -63,8 +64,10 @@ struct CachedOperands {
   const bf16* q;                      // [sequences, q_heads * head_dim]
   const std::uint8_t *keys, *values;  // [sequences * capacity, kv_heads * head_dim]
   bf16* out;                          // as q
+  std::uint8_t* codes;                // as q, in e4m3, instead of out; null: out
+  const float* code_scale;
   const std::uint32_t* positions;     // [sequences]
-  std::int64_t q_stride, out_stride;  // elements
+  std::int64_t q_stride, out_stride, code_stride;  // elements
   std::int64_t row_bytes;             // of the cache
   int capacity, split_keys;
   int group;  // heads of q that share one of k and v
@@ -266,6 +269,18 @@ __device__ __forceinline__ int dimension_of(int d, int i) {
   return d / 2 * 16 + 4 * pair + i % 2 * 2 + d % 2;
 }
 
+/// Stores a result, in the column of out that belongs to it.
+__device__ __forceinline__ void deliver(const CachedOperands& x, std::int64_t sequence, int column,
+                                        const Divisor& divisor, float result) {
+  const bf16 rounded = __float2bfloat16_rn(result);
+  if (x.codes == nullptr) {
+    x.out[sequence * x.out_stride + column] = rounded;
+  } else {
+    x.codes[sequence * x.code_stride + column] =
+        code_of<__NV_E4M3>(__bfloat16_as_ushort(rounded), divisor);
+  }
+}
+
 /// Of all keys of one split: its largest exponent and the sum of its weights relative to that.
 struct Merged {
   float exponent, total;
@@ -299,7 +314,6 @@ __device__ __forceinline__ void merge_warps(WarpRows<T>& rows, float score_scale
 template <class T>
 __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const CachedOperands x) {
   let_next_start();
-  wait_for_earlier();
   extern __shared__ __align__(1024) unsigned char shared_memory[];
   __shared__ Merged marks[T::kWarps][kMostGroup];
   const unsigned shared = static_cast<unsigned>(__cvta_generic_to_shared(shared_memory));
@@ -310,12 +324,13 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
   const int warp = static_cast<int>(threadIdx.x) / 32;
 
   const int first = split * x.split_keys;
-  const int end = min(first + x.split_keys, static_cast<int>(x.positions[sequence]) + 1);
-  const int tiles = max(end - first + kTileKeys - 1, 0) / kTileKeys;
   const std::int64_t first_row = sequence * x.capacity + first;
   const std::int64_t column = static_cast<std::int64_t>(kv_head) * T::kRowBytes;
   const std::uint8_t* keys = x.keys + first_row * x.row_bytes + column;
   const std::uint8_t* values = x.values + first_row * x.row_bytes + column;
+  wait_for_earlier();
+  const int end = min(first + x.split_keys, static_cast<int>(x.positions[sequence]) + 1);
+  const int tiles = max(end - first + kTileKeys - 1, 0) / kTileKeys;
   const auto copy_next = [&](int tile) {
     if (tile < tiles) {
       const unsigned stage = stages + tile % T::kStages * T::kStageBytes;
@@ -355,6 +370,7 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
   merge_warps(rows, score_scale, parts, marks);
   __syncthreads();
   const int heads = static_cast<int>(gridDim.y) * x.group;
+  const Divisor divisor(x.codes == nullptr ? 1.0f : *x.code_scale);
   for (int at = static_cast<int>(threadIdx.x); at < x.group * T::kHeadDim; at += T::kThreads) {
     const int row = at / T::kHeadDim;
     const int dim = at % T::kHeadDim;
@@ -373,7 +389,7 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
     if (x.sums == nullptr) {
       float result = sum / total;
       if (T::kF16) result *= x.value_scale.data[x.value_scale.count == 1 ? 0 : kv_head];
-      x.out[sequence * x.out_stride + head * T::kHeadDim + dim] = __float2bfloat16_rn(result);
+      deliver(x, sequence, head * T::kHeadDim + dim, divisor, result);
     } else {
       const std::int64_t part = (sequence * heads + head) * gridDim.x + split;
       x.sums[part * T::kHeadDim + dim] = sum;
@@ -392,6 +408,7 @@ __global__ void merge_splits_kernel(const CachedOperands x, int splits, int head
   const std::int64_t sequence = blockIdx.y;
   const int dim = static_cast<int>(threadIdx.x);
   const std::int64_t first = (sequence * gridDim.x + head) * splits;
+  const Divisor divisor(x.codes == nullptr ? 1.0f : *x.code_scale);
   float parts[kBlocksAHead];  // all read at once
 #pragma unroll
   for (int s = 0; s < kBlocksAHead; ++s) {
@@ -422,7 +439,7 @@ __global__ void merge_splits_kernel(const CachedOperands x, int splits, int head
   if (x.value_scale.data != nullptr) {
     result *= x.value_scale.data[x.value_scale.count == 1 ? 0 : head / x.group];
   }
-  x.out[sequence * x.out_stride + head * head_dim + dim] = __float2bfloat16_rn(result);
+  deliver(x, sequence, head * head_dim + dim, divisor, result);
 }
 
 template <int head_dim, DType format>
@@ -458,7 +475,8 @@ float* CudaCachedAttention::reserve(std::size_t floats) {
 }
 
 void CudaCachedAttention::run(cudaStream_t stream, ConstMatrix q, const KvCache& cache,
-                              const std::uint32_t* positions, std::size_t head_dim, Matrix out) {
+                              const std::uint32_t* positions, std::size_t head_dim, Matrix out,
+                              Matrix codes, const float* scale) {
   constexpr std::size_t kLargestYZ = 65535;  // of a grid
   expect_multiple("cached_attention: columns of q", q.cols, head_dim);
   expect_multiple("cached_attention: columns of keys", cache.keys.cols, head_dim);
@@ -468,6 +486,9 @@ void CudaCachedAttention::run(cudaStream_t stream, ConstMatrix q, const KvCache&
   expect_cache("cached_attention:", cache, cache.keys.cols, kv_heads);
   expect_matrix("cached_attention: q", q, sequences, q.cols);
   expect_matrix("cached_attention: out", out, sequences, q.cols);
+  if (codes.data != nullptr) {
+    expect_matrix("cached_attention: codes", codes, sequences, q.cols, DType::e4m3);
+  }
   if (sequences == 0 || q_heads == 0) return;
   expect_multiple("cached_attention: heads of q", q_heads, kv_heads);
   expect_at_most("cached_attention: heads of q for one of k", q_heads / kv_heads, kMostGroup);
@@ -489,9 +510,12 @@ void CudaCachedAttention::run(cudaStream_t stream, ConstMatrix q, const KvCache&
       static_cast<const std::uint8_t*>(cache.keys.data),
       static_cast<const std::uint8_t*>(cache.values.data),
       static_cast<bf16*>(out.data),
+      static_cast<std::uint8_t*>(codes.data),
+      scale,
       positions,
       static_cast<std::int64_t>(q.stride),
       static_cast<std::int64_t>(out.stride),
+      static_cast<std::int64_t>(codes.stride),
       static_cast<std::int64_t>(cache.keys.cols * size_of(cache.keys.dtype)),
       static_cast<int>(cache.capacity),
       static_cast<int>(split_tiles * kTileKeys),

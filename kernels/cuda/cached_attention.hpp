@@ -15,7 +15,12 @@ namespace fp8cal {
 class CudaCachedAttention {
  public:
   void run(cudaStream_t stream, ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
-           std::size_t head_dim, Matrix out);
+           std::size_t head_dim, Matrix out) {
+    run(stream, q, cache, positions, head_dim, out, {}, nullptr);
+  }
+  /// The result goes to `codes`, e4m3, quantized by `scale`, and not to `out`.
+  void run(cudaStream_t stream, ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
+           std::size_t head_dim, Matrix out, Matrix codes, const float* scale);
 
  private:
   float* reserve(std::size_t floats);

@@ -154,11 +154,6 @@ class CudaBackend final : public Backend {
     if (cuda_few_rows_norm_quantize(stream(), residual, delta, weight, epsilon, into)) return;
     Backend::add_rms_norm_quantize(residual, delta, weight, epsilon, out, into);
   }
-  void silu_multiply_quantize(ConstMatrix gate, ConstMatrix up, Matrix out,
-                              const QuantizedRows& into) override {
-    if (cuda_few_rows_silu_quantize(stream(), gate, up, into)) return;
-    Backend::silu_multiply_quantize(gate, up, out, into);
-  }
   void add(Matrix residual, ConstMatrix delta) override { cuda_add(stream(), residual, delta); }
   void rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, ConstMatrix sine) override {
     cuda_rope(stream(), x, head_dim, cosine, sine);
@@ -171,6 +166,16 @@ class CudaBackend final : public Backend {
   void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
                         std::size_t head_dim, Matrix out) override {
     cached_attention_.run(stream(), q, cache, positions, head_dim, out);
+  }
+  void cached_attention_quantize(ConstMatrix q, const KvCache& cache,
+                                 const std::uint32_t* positions, std::size_t head_dim, Matrix out,
+                                 const QuantizedRows& into) override {
+    if (into.scale.count == 1) {
+      cached_attention_.run(stream(), q, cache, positions, head_dim, out, into.codes,
+                            into.scale.data);
+    } else {
+      Backend::cached_attention_quantize(q, cache, positions, head_dim, out, into);
+    }
   }
   void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                  std::size_t sequence_length, Matrix out) override {
@@ -189,6 +194,15 @@ class CudaBackend final : public Backend {
   void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                     Matrix out) override {
     multiply_.multiply_few(stream(), x, x_scale, weight, weight_scale, out);
+  }
+  void multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
+                         Matrix products, Matrix out, const QuantizedRows& into) override {
+    const bool rows_later = into.codes.data != nullptr && into.scale.count == 0;
+    const QuantizedRows& at_once = rows_later ? QuantizedRows{} : into;
+    if (!multiply_.multiply_few_silu(stream(), x, x_scale, weight, weight_scale, out, at_once)) {
+      return Backend::multiply_few_silu(x, x_scale, weight, weight_scale, products, out, into);
+    }
+    if (rows_later) cuda_quantize_rows(stream(), out, into.codes, into.row_scales);
   }
   void quantize(ConstMatrix x, Scales scale, Matrix out) override {
     cuda_quantize(stream(), x, scale, out);

@@ -15,4 +15,8 @@ bool can_multiply_few(const ConstMatrix& x, const ConstMatrix& weight);
 void cuda_multiply_few(cudaStream_t stream, ConstMatrix x, Scales x_scale, ConstMatrix weight,
                        Scales weight_scale, Matrix out);
 
+/// Backend::multiply_few_silu likewise, at once; `into` with a scale of the whole, or none.
+void cuda_multiply_few_silu(cudaStream_t stream, ConstMatrix x, Scales x_scale, ConstMatrix weight,
+                            Scales weight_scale, Matrix out, const QuantizedRows& into);
+
 }  // namespace fp8cal

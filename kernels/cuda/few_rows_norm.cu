@@ -14,7 +14,6 @@ namespace fp8cal {
 namespace {
 
 constexpr unsigned kHeldPacks = 4;  // of a thread
-constexpr unsigned kWideThreads = 1024;
 
 /// What becomes of a row of packs.
 enum class Output { bf16, by_tensor, by_row };
@@ -32,14 +31,13 @@ __device__ void store_codes(const Pack& pack, const Divisor& divisor, std::uint8
   *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(codes);
 }
 
-/// packs: this thread's, of row r; pack p at column threadIdx.x * kPack + p * step.
+/// packs: this thread's, of row r; pack p at column threadIdx.x * kPack + p * step. divisor: of the
+/// whole, if known.
 template <Output output>
 __device__ void store_row(const Pack (&packs)[kHeldPacks], std::size_t r, std::size_t cols,
-                          const Destination& to) {
+                          Divisor divisor, const Destination& to) {
   const std::size_t first = threadIdx.x * kPack;
   const std::size_t step = blockDim.x * kPack;
-  float scale = 1.0f;
-  if constexpr (output == Output::by_tensor) scale = *to.scale;
   if constexpr (output == Output::by_row) {
     std::uint32_t largest = 0;
 #pragma unroll
@@ -48,10 +46,10 @@ __device__ void store_row(const Pack (&packs)[kHeldPacks], std::size_t r, std::s
       largest = larger_halves(largest, larger_halves(magnitudes_of(packs[p])));
     }
     const float amax = __uint_as_float(float_bits(block_maximum(larger_half(largest))));
-    scale = amax == 0.0f ? 1.0f : __fdiv_rn(amax, kE4M3Max);
+    const float scale = amax == 0.0f ? 1.0f : __fdiv_rn(amax, kE4M3Max);
+    divisor = Divisor(scale);
     if (threadIdx.x == 0) to.row_scales[r] = scale;
   }
-  const Divisor divisor(scale);
 #pragma unroll
   for (unsigned p = 0; p < kHeldPacks; ++p) {
     const std::size_t c = first + p * step;
@@ -79,6 +77,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   let_next_start();
   wait_for_earlier();
+  const Divisor divisor(output == Output::by_tensor ? *to.scale : 1.0f);
 #pragma unroll
   for (unsigned p = 0; p < kHeldPacks; ++p) {
     const std::size_t c = first + p * step;
@@ -96,38 +95,8 @@ __global__ void __launch_bounds__(kThreads)
   const float factor = rms_factor(block_sum(squares), cols, epsilon);
 #pragma unroll
   for (unsigned p = 0; p < kHeldPacks; ++p) packs[p] = normalised(packs[p], factor, weights[p]);
-  store_row<output>(packs, r, cols, to);
+  store_row<output>(packs, r, cols, divisor, to);
 }
-
-/// Quantized by a scale a row.
-__global__ void __launch_bounds__(kWideThreads)
-    few_rows_silu_kernel(Rows<const Bf16> gate, Rows<const Bf16> up, Destination to,
-                         std::size_t cols) {
-  let_next_start();
-  wait_for_earlier();
-  const std::size_t r = blockIdx.x;
-  Pack packs[kHeldPacks];
-#pragma unroll
-  for (unsigned p = 0; p < kHeldPacks; ++p) {
-    const std::size_t c = (threadIdx.x + p * blockDim.x) * kPack;
-    if (c >= cols) break;
-    packs[p] = silu_product(load<true>(gate.at(r, c), kPack), load<true>(up.at(r, c), kPack));
-  }
-  store_row<Output::by_row>(packs, r, cols, to);
-}
-
-/// By a known scale each pack stands for itself, and all multiprocessors take part.
-struct SiluQuantize {
-  Rows<const Bf16> gate, up;
-  Destination to;
-
-  __device__ void operator()(std::size_t r, std::size_t pack) const {
-    const std::size_t c = pack * kPack;
-    const Pack product =
-        silu_product(load<true>(gate.at(r, c), kPack), load<true>(up.at(r, c), kPack));
-    store_codes(product, Divisor(*to.scale), to.codes.at(r, c));
-  }
-};
 
 Destination destination_of(const QuantizedRows& into) {
   return {{nullptr, 0}, rows_of<std::uint8_t>(into.codes), into.scale.data, into.row_scales};
@@ -141,14 +110,9 @@ void launch_norm(cudaStream_t stream, const Matrix& residual, const ConstMatrix&
                weight.row<Bf16>(0), epsilon, to, residual.cols);
 }
 
-/// Whether a block of so many threads holds a row, and there are few.
-bool can_hold(const ConstMatrix& x, unsigned threads) {
-  return x.rows > 0 && x.rows <= kFewRows && x.cols > 0 &&
-         x.cols <= std::size_t{kHeldPacks} * threads * kPack;
-}
-
 bool norm_fits(const Matrix& residual, const ConstMatrix& delta, const ConstMatrix& weight) {
-  return can_hold(residual, kThreads) && packs_whole(residual, weight) && parts_whole(delta) &&
+  return residual.rows > 0 && residual.rows <= kFewRows && residual.cols > 0 &&
+         residual.cols <= std::size_t{kHeldPacks} * kThreads * kPack && packs_whole(residual, weight) && parts_whole(delta) &&
          residual.cols == weight.cols;
 }
 
@@ -175,24 +139,6 @@ bool cuda_few_rows_norm_quantize(cudaStream_t stream, Matrix residual, ConstMatr
   const auto launch =
       into.scale.count == 0 ? launch_norm<Output::by_row> : launch_norm<Output::by_tensor>;
   launch(stream, residual, delta, weight, epsilon, destination_of(into));
-  return true;
-}
-
-// Reads 4 bytes and writes 1 an element.
-bool cuda_few_rows_silu_quantize(cudaStream_t stream, ConstMatrix gate, ConstMatrix up,
-                                 const QuantizedRows& into) {
-  const bool same = gate.rows == up.rows && gate.cols == up.cols;
-  if (!same || !can_hold(gate, kWideThreads) || !packs_whole(gate, up) || !codes_fit(gate, into)) {
-    return false;
-  }
-  const Rows<const Bf16> gates = rows_of<Bf16>(gate), ups = rows_of<Bf16>(up);
-  const Destination to = destination_of(into);
-  if (into.scale.count == 1) {
-    each_cell(stream, gate.rows, gate.cols / kPack, SiluQuantize{gates, ups, to});
-  } else {
-    launch_early(stream, few_rows_silu_kernel, static_cast<unsigned>(gate.rows), kWideThreads, 0,
-                 gates, ups, to, gate.cols);
-  }
   return true;
 }
 

@@ -14,7 +14,5 @@ bool cuda_few_rows_norm(cudaStream_t stream, Matrix residual, ConstMatrix delta,
                         float epsilon, Matrix out);
 bool cuda_few_rows_norm_quantize(cudaStream_t stream, Matrix residual, ConstMatrix delta,
                                  ConstMatrix weight, float epsilon, const QuantizedRows& into);
-bool cuda_few_rows_silu_quantize(cudaStream_t stream, ConstMatrix gate, ConstMatrix up,
-                                 const QuantizedRows& into);
 
 }  // namespace fp8cal

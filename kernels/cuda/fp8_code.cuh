@@ -53,6 +53,14 @@ class Divisor {
   bool in_range_;
 };
 
+/// As exact_code, and faster.
+template <__nv_fp8_interpretation_t format>
+__device__ inline std::uint8_t code_of(std::uint16_t x, const Divisor& divisor) {
+  const float quotient = divisor.quotient(x);
+  if (!divisor.in_range() || isnan(quotient)) return exact_code<format>(x, divisor.scale());
+  return __nv_cvt_float_to_fp8(quotient, __NV_SATFINITE, format);
+}
+
 /// codes = e4m3 or e5m2 of n elements, an even number. Whatever is out of the ordinary is done once
 /// more, in full.
 template <__nv_fp8_interpretation_t format, unsigned n>

@@ -6,7 +6,7 @@
 #include <cstddef>
 
 #include "kernels/cuda/cuda_check.hpp"
-#include "kernels/cuda/early_launch.hpp"
+#include "kernels/cuda/device_attributes.hpp"
 #include "kernels/cuda/pack.cuh"
 
 namespace fp8cal {

@@ -75,6 +75,17 @@ Scales part(const Scales& scales, EvenRuns::Run run) {
   return scales.count == 1 ? scales : Scales{scales.data + run.first, run.count};
 }
 
+void expect_few(const std::string& what, const ConstMatrix& x, Scales x_scale,
+                const ConstMatrix& weight, Scales weight_scale) {
+  const bool plain = weight.dtype == DType::bf16;
+  const bool of_fp8 = !plain && x.dtype != DType::bf16;
+  expect_matrix((what + " x").c_str(), x, x.rows, x.cols, of_fp8 ? DType::e4m3 : DType::bf16);
+  expect_matrix((what + " weight").c_str(), weight, weight.rows, x.cols,
+                plain ? DType::bf16 : DType::e4m3);
+  if (!plain) expect_scales((what + " weight_scale").c_str(), weight_scale, weight.rows);
+  if (of_fp8) expect_scales((what + " x_scale").c_str(), x_scale, x.rows);
+}
+
 }  // namespace
 
 void CudaMultiply::DestroyHandle::operator()(cublasLtHandle_t handle) const noexcept {
@@ -114,23 +125,23 @@ void CudaMultiply::multiply_scaled(cudaStream_t stream, ConstMatrix x, Scales x_
   }
 }
 
+bool CudaMultiply::has_few_rows_kernel(const ConstMatrix& x, const ConstMatrix& weight) const {
+  const bool of_fp8 = x.dtype != DType::bf16 && weight.dtype != DType::bf16;
+  return can_multiply_few(x, weight) && (!of_fp8 || fp8_products() == Fp8Products::native);
+}
+
 void CudaMultiply::multiply_few(cudaStream_t stream, ConstMatrix x, Scales x_scale,
                                 ConstMatrix weight, Scales weight_scale, Matrix out) {
   expect_at_most("multiply_few: rows of x", x.rows, kFewRows);
   const bool plain = weight.dtype == DType::bf16;
   const bool mixed = !plain && x.dtype == DType::bf16;
-  const bool can =
-      can_multiply_few(x, weight) && (plain || mixed || fp8_products() == Fp8Products::native);
+  const bool can = has_few_rows_kernel(x, weight);
   if (plain && !can) return multiply(stream, x, weight, out);
   if (!plain && !mixed && !can) {
     return multiply_scaled(stream, x, x_scale, weight, weight_scale, out);
   }
-  expect_matrix("multiply_few: x", x, x.rows, x.cols, plain || mixed ? DType::bf16 : DType::e4m3);
-  expect_matrix("multiply_few: weight", weight, weight.rows, x.cols,
-                plain ? DType::bf16 : DType::e4m3);
+  expect_few("multiply_few:", x, x_scale, weight, weight_scale);
   expect_matrix("multiply_few: out", out, x.rows, weight.rows);
-  if (!plain) expect_scales("multiply_few: weight_scale", weight_scale, weight.rows);
-  if (!plain && !mixed) expect_scales("multiply_few: x_scale", x_scale, x.rows);
   if (is_trivial(stream, x.cols, out)) return;
   if (!can) {
     throw std::invalid_argument(
@@ -138,6 +149,21 @@ void CudaMultiply::multiply_few(cudaStream_t stream, ConstMatrix x, Scales x_sca
         "others");
   }
   cuda_multiply_few(stream, x, x_scale, weight, weight_scale, out);
+}
+
+bool CudaMultiply::multiply_few_silu(cudaStream_t stream, ConstMatrix x, Scales x_scale,
+                                     ConstMatrix weight, Scales weight_scale, Matrix out,
+                                     const QuantizedRows& into) {
+  if (!has_few_rows_kernel(x, weight) || x.cols == 0) return false;
+  expect_few("multiply_few_silu:", x, x_scale, weight, weight_scale);
+  expect_multiple("multiply_few_silu: rows of weight", weight.rows, 2);
+  expect_matrix("multiply_few_silu: out", out, x.rows, weight.rows / 2);
+  if (into.codes.data != nullptr) {
+    expect_matrix("multiply_few_silu: codes", into.codes, out.rows, out.cols, DType::e4m3);
+    expect_scales("multiply_few_silu: scale", into.scale, 1);
+  }
+  cuda_multiply_few_silu(stream, x, x_scale, weight, weight_scale, out, into);
+  return true;
 }
 
 void CudaMultiply::multiply_on_tensor_cores(cudaStream_t stream, const ConstMatrix& x,

@@ -42,6 +42,11 @@ class CudaMultiply {
   void multiply_few(cudaStream_t stream, ConstMatrix x, Scales x_scale, ConstMatrix weight,
                     Scales weight_scale, Matrix out);
 
+  /// As Backend::multiply_few_silu, `into` without row_scales, where multiply_few has a kernel of
+  /// its own; elsewhere false, and nothing is done.
+  bool multiply_few_silu(cudaStream_t stream, ConstMatrix x, Scales x_scale, ConstMatrix weight,
+                         Scales weight_scale, Matrix out, const QuantizedRows& into);
+
   Fp8Products fp8_products() const {
     return scratch_ == nullptr ? Fp8Products::native : Fp8Products::dequantized;
   }
@@ -51,6 +56,7 @@ class CudaMultiply {
     void operator()(cublasLtHandle_t handle) const noexcept;
   };
 
+  bool has_few_rows_kernel(const ConstMatrix& x, const ConstMatrix& weight) const;
   void multiply_on_tensor_cores(cudaStream_t stream, const ConstMatrix& x, Scales x_scale,
                                 const ConstMatrix& weight, Scales weight_scale, const Matrix& out);
   void multiply_dequantized(cudaStream_t stream, const ConstMatrix& x, Scales x_scale,

@@ -98,14 +98,16 @@ __device__ inline Pack normalised(Pack x, float factor, const Pack& weight) {
 }
 
 /// bf16(bf16(silu(gate)) * up).
+__device__ inline Bf16 silu_product(Bf16 gate, Bf16 up) {
+  const float g = to_float(gate);
+  const float silu = rounded(__fdiv_rn(g, 1.0f + expf(-g)));
+  return to_bf16(__fmul_rn(silu, to_float(up)));
+}
+
 __device__ inline Pack silu_product(const Pack& gate, const Pack& up) {
   Pack product;
 #pragma unroll
-  for (unsigned i = 0; i < kPack; ++i) {
-    const float g = to_float(gate.at[i]);
-    const float silu = rounded(__fdiv_rn(g, 1.0f + expf(-g)));
-    product.at[i] = to_bf16(__fmul_rn(silu, to_float(up.at[i])));
-  }
+  for (unsigned i = 0; i < kPack; ++i) product.at[i] = silu_product(gate.at[i], up.at[i]);
   return product;
 }
 

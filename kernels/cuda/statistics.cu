@@ -1,6 +1,7 @@
 #include <stdexcept>
 
 #include "kernels/checks.hpp"
+#include "kernels/cuda/device_attributes.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/magnitude.cuh"
 #include "kernels/cuda/pack.cuh"
@@ -287,13 +288,6 @@ void observe(cudaStream_t stream, const ObserveArguments& arguments, unsigned bl
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
   kernel<<<blocks, kObserveThreads, kSharedBytes, stream>>>(arguments);
   FP8CAL_CUDA(cudaGetLastError());
-}
-
-int attribute_of_device(cudaDeviceAttr attribute) {
-  int device = 0, value = 0;
-  FP8CAL_CUDA(cudaGetDevice(&device));
-  FP8CAL_CUDA(cudaDeviceGetAttribute(&value, attribute, device));
-  return value;
 }
 
 // Of the 227 KB of shared memory of Hopper, 224. Elsewhere, with 99 KB, bins of magnitudes of 2^33

@@ -82,6 +82,14 @@ TEST_F(CudaDecoding, CachedAttentionAgreesWithTheReference) {
       out.download(found);
       // The reference rounds code * scale to bf16, the GPU does not.
       expect_close(found, expected, c.to_string(), dtype == DType::bf16 ? 2e-2 : 4e-2);
+
+      const TestMatrix codes(DType::e4m3, c.sequences, c.q_cols());
+      const DeviceCopy later(*cuda_, codes), at_once(*cuda_, codes);
+      const DeviceArray<float> scale(*cuda_, {0.013f});
+      cuda_->quantize(out, {scale.data(), 1}, later);
+      cuda_->cached_attention_quantize(dq, caches.device(), at.data(), c.head_dim, out,
+                                       {at_once, {scale.data(), 1}, nullptr});
+      EXPECT_EQ(at_once.values(), later.values()) << c.to_string();
     }
   }
 }

@@ -5,7 +5,7 @@
 namespace fp8cal {
 namespace {
 
-/// Norms and SiLU that quantize on the way give the codes, and the scales, of two calls.
+/// Norms that quantize on the way give the codes, and the scales, of two calls.
 class CudaFewRowsNorm : public BothBackends {
  protected:
   static constexpr float kScale = 0.013f;
@@ -73,21 +73,6 @@ TEST_F(CudaFewRowsNorm, NormOfFewRowsHasTheBitsOfMany) {
     }
     EXPECT_EQ(out.values(), expected.values()) << cols;
     EXPECT_EQ(some.values(), all.values()) << cols;
-  }
-}
-
-TEST_F(CudaFewRowsNorm, SiluHasTheBitsOfTwoCalls) {
-  for (const std::size_t rows : {1, 5, 33}) {
-    for (const std::size_t cols : {16, 1030, 14336, 28672, 40960}) {
-      for (const bool by_tensor : {false, true}) {
-        const DeviceCopy gate(*cuda_, random_bf16(rows, cols, 1, 8)),
-            up(*cuda_, random_bf16(rows, cols, 2, 8)), out(*cuda_, random_bf16(rows, cols, 3));
-        compare(
-            out, by_tensor, std::to_string(rows) + " x " + std::to_string(cols),
-            [&](const QuantizedRows& into) { cuda_->silu_multiply_quantize(gate, up, out, into); },
-            [&] { cuda_->silu_multiply(gate, up, out); });
-      }
-    }
   }
 }
 

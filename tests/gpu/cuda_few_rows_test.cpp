@@ -90,6 +90,50 @@ TEST_F(CudaFewRows, BitsDependOnNeitherRowsNorColumns) {
   }
 }
 
+/// A gated product gives the bits of its parts, whatever it quantizes.
+TEST_F(CudaFewRows, SiluHasTheBitsOfSingleCalls) {
+  for (const Size& size : {Size{1, 14336, 512}, Size{5, 20, 4096}, Size{9, 1000, 256},
+                           Size{32, 264, 128}, Size{3, 7, 48}}) {
+    const std::size_t rows = size.rows, width = size.columns, depth = size.depth;
+    const ScalesOnDevice x_scales(*cuda_, spread_scales(rows, 0.01f)),
+        weight_scales(*cuda_, spread_scales(2 * width, 0.02f)), one(*cuda_, {0.013f});
+    for (const auto& [x_dtype, weight_dtype] :
+         {std::pair(DType::bf16, DType::bf16), std::pair(DType::e4m3, DType::e4m3),
+          std::pair(DType::bf16, DType::e4m3)}) {
+      const auto matrix = [&](DType dtype, std::size_t r, unsigned seed) {
+        return dtype == DType::bf16 ? tiled_bf16(r, depth, seed)
+                                    : tiled_fp8(*cpu_, dtype, r, depth, seed);
+      };
+      const DeviceCopy x(*cuda_, matrix(x_dtype, rows, 1)),
+          weight(*cuda_, matrix(weight_dtype, 2 * width, 2)),
+          products(*cuda_, TestMatrix(DType::bf16, rows, 2 * width)),
+          expected(*cuda_, TestMatrix(DType::bf16, rows, width)),
+          found(*cuda_, TestMatrix(DType::bf16, rows, width)),
+          expected_codes(*cuda_, TestMatrix(DType::e4m3, rows, width)),
+          found_codes(*cuda_, TestMatrix(DType::e4m3, rows, width));
+      const DeviceArray<float> expected_scales(*cuda_, std::vector<float>(rows)),
+          found_scales(*cuda_, std::vector<float>(rows));
+      const Scales of_x = x_dtype == DType::bf16 ? Scales{} : Scales(x_scales);
+      const Scales of_weight = weight_dtype == DType::bf16 ? Scales{} : Scales(weight_scales);
+      const auto at_once = [&](const QuantizedRows& into) {
+        cuda_->multiply_few_silu(x, of_x, weight, of_weight, products, found, into);
+      };
+      cuda_->multiply_few(x, of_x, weight, of_weight, products);
+      cuda_->silu_multiply(products.view().column_range(0, width),
+                           products.view().column_range(width, width), expected);
+      at_once({});
+      EXPECT_EQ(found.values(), expected.values()) << size.to_string();
+      cuda_->quantize(expected, one, expected_codes);
+      at_once({found_codes, one, nullptr});
+      EXPECT_EQ(found_codes.values(), expected_codes.values()) << size.to_string();
+      cuda_->quantize_rows(expected, expected_codes, expected_scales.data());
+      at_once({found_codes, {}, found_scales.data()});
+      EXPECT_EQ(found_codes.values(), expected_codes.values()) << size.to_string();
+      EXPECT_EQ(found_scales.values(), expected_scales.values()) << size.to_string();
+    }
+  }
+}
+
 TEST_F(CudaFewRows, Speed) {
   for (const std::size_t rows : {1, 8, 16, 32}) {
     for (const auto& [columns, depth] : kLayers8B) {
