@@ -204,9 +204,8 @@ void TimedBackend::cached_attention(ConstMatrix q, const KvCache& cache,
 void TimedBackend::cached_attention_quantize(ConstMatrix q, const KvCache& cache,
                                              const std::uint32_t* positions, std::size_t head_dim,
                                              Matrix out, const QuantizedRows& into) {
-  timed(cached_attention_call("cached_attention_quantize", q, cache, into.codes), [&] {
-    inner_.cached_attention_quantize(q, cache, positions, head_dim, out, into);
-  });
+  timed(cached_attention_call("cached_attention_quantize", q, cache, into.codes),
+        [&] { inner_.cached_attention_quantize(q, cache, positions, head_dim, out, into); });
 }
 
 void TimedBackend::silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) {
@@ -226,13 +225,11 @@ void TimedBackend::multiply_scaled(ConstMatrix x, Scales x_scale, ConstMatrix we
 void TimedBackend::multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight,
                                      Scales weight_scale, Matrix products, Matrix out,
                                      const QuantizedRows& into) {
-  const double flop =
-      2.0 * static_cast<double>(x.rows * weight.rows) * static_cast<double>(x.cols);
+  const double flop = 2.0 * static_cast<double>(x.rows * weight.rows) * static_cast<double>(x.cols);
   const bool quantizes = into.codes.data != nullptr;
   const double bytes = bytes_of(x) + bytes_of(weight) + bytes_of(quantizes ? into.codes : out);
-  timed({"multiply_few_silu", x.rows, weight.rows, x.cols, flop, bytes}, [&] {
-    inner_.multiply_few_silu(x, x_scale, weight, weight_scale, products, out, into);
-  });
+  timed({"multiply_few_silu", x.rows, weight.rows, x.cols, flop, bytes},
+        [&] { inner_.multiply_few_silu(x, x_scale, weight, weight_scale, products, out, into); });
 }
 
 void TimedBackend::multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight,

@@ -8,7 +8,7 @@ namespace fp8cal {
 std::uint64_t runtime_bytes(const Grid& grid, const Device& device) {
   if (!device.is_gpu) return 0;
   constexpr std::uint64_t kMebibyte = 1 << 20;
-  constexpr std::uint64_t kContext = 600 * kMebibyte;
+  constexpr std::uint64_t kContext = 650 * kMebibyte;
   constexpr std::uint64_t kGroup = 750 * kMebibyte;
   const bool pipeline = grid.layers > 1;
   const bool slices = grid.tensor > 1;

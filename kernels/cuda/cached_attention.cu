@@ -66,9 +66,9 @@ struct CachedOperands {
   bf16* out;                          // as q
   std::uint8_t* codes;                // as q, in e4m3, instead of out; null: out
   const float* code_scale;
-  const std::uint32_t* positions;     // [sequences]
+  const std::uint32_t* positions;                  // [sequences]
   std::int64_t q_stride, out_stride, code_stride;  // elements
-  std::int64_t row_bytes;             // of the cache
+  std::int64_t row_bytes;                          // of the cache
   int capacity, split_keys;
   int group;  // heads of q that share one of k and v
   Scales key_scale, value_scale;

@@ -202,12 +202,13 @@ class CudaBackend final : public Backend {
     if (!multiply_.multiply_few_silu(stream(), x, x_scale, weight, weight_scale, out, at_once)) {
       return Backend::multiply_few_silu(x, x_scale, weight, weight_scale, products, out, into);
     }
-    if (rows_later) cuda_quantize_rows(stream(), out, into.codes, into.row_scales);
+    if (rows_later) quantize_rows(out, into.codes, into.row_scales);
   }
   void quantize(ConstMatrix x, Scales scale, Matrix out) override {
     cuda_quantize(stream(), x, scale, out);
   }
   void quantize_rows(ConstMatrix x, Matrix out, float* scales) override {
+    if (cuda_few_rows_quantize(stream(), x, out, scales)) return;
     cuda_quantize_rows(stream(), x, out, scales);
   }
   void row_errors(ConstMatrix x, ConstMatrix codes, Scales scale, RowError* errors) override {

@@ -1,6 +1,5 @@
-#include "kernels/cuda/device_attributes.hpp"
-
 #include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/device_attributes.hpp"
 
 namespace fp8cal {
 

@@ -1,10 +1,9 @@
-#include "kernels/cuda/few_rows.cuh"
-
 #include <algorithm>
 #include <cstdint>
 
 #include "kernels/checks.hpp"
 #include "kernels/cuda/device_attributes.hpp"
+#include "kernels/cuda/few_rows.cuh"
 #include "kernels/cuda/few_rows_walk.cuh"
 #include "kernels/cuda/fp8_code.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -137,8 +136,10 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const FewRowsProd
 
 template <class P>
 void launch(cudaStream_t stream, const FewRowsProduct& product) {
-  constexpr int kSharedBytes =
+  // As much as keeps other blocks away, whatever of it is used.
+  constexpr int kUsedBytes =
       kWarps * std::max(P::kWarpBytes, static_cast<int>(sizeof(typename P::Shares)));
+  constexpr int kSharedBytes = std::max(kUsedBytes, P::kSharedBytes);
   const auto blocks = static_cast<unsigned>((product.columns + P::kColumns - 1) / P::kColumns);
   const auto kernel = few_rows_kernel<P>;
   FP8CAL_CUDA(
@@ -148,10 +149,10 @@ void launch(cudaStream_t stream, const FewRowsProduct& product) {
 
 /// Blocks that all find room at two a multiprocessor must not crowd on some of them at three, where
 /// they would share what one multiprocessor can read.
-template <Meeting meeting, int column_tiles, int row_tiles, bool gated>
+template <Meeting meeting, int column_tiles, int x_rows, bool gated>
 void launch_spread(cudaStream_t stream, const FewRowsProduct& product) {
-  using Two = Plan<meeting, column_tiles, row_tiles, 2, gated>;
-  using Three = Plan<meeting, column_tiles, row_tiles, 3, gated>;
+  using Two = Plan<meeting, column_tiles, x_rows, 2, gated>;
+  using Three = Plan<meeting, column_tiles, x_rows, 3, gated>;
   const int multiprocessors = attribute_of_device(cudaDevAttrMultiProcessorCount);
   if (product.columns <= 2 * multiprocessors * Two::kColumns) {
     launch<Two>(stream, product);
@@ -163,11 +164,10 @@ void launch_spread(cudaStream_t stream, const FewRowsProduct& product) {
 /// More rows of x share what is read of the weight, and then more columns what is read of x.
 template <Meeting meeting, bool gated>
 void launch_for_rows(cudaStream_t stream, const FewRowsProduct& product) {
-  if (product.rows <= 8) {
-    return launch_spread<meeting, 1, 1, gated>(stream, product);
-  }
-  if (product.rows <= 16) return launch_spread<meeting, 1, 2, gated>(stream, product);
-  return launch_spread<meeting, 2, 4, gated>(stream, product);
+  if (product.rows == 1) return launch_spread<meeting, 1, 1, gated>(stream, product);
+  if (product.rows <= 8) return launch_spread<meeting, 1, 8, gated>(stream, product);
+  if (product.rows <= 16) return launch_spread<meeting, 1, 16, gated>(stream, product);
+  return launch_spread<meeting, 2, 32, gated>(stream, product);
 }
 
 template <bool gated>

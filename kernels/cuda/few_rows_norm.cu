@@ -14,6 +14,7 @@ namespace fp8cal {
 namespace {
 
 constexpr unsigned kHeldPacks = 4;  // of a thread
+constexpr unsigned kWideThreads = 1024;
 
 /// What becomes of a row of packs.
 enum class Output { bf16, by_tensor, by_row };
@@ -78,13 +79,20 @@ __global__ void __launch_bounds__(kThreads)
   let_next_start();
   wait_for_earlier();
   const Divisor divisor(output == Output::by_tensor ? *to.scale : 1.0f);
+  const bool with_delta = delta.data.data != nullptr;
+  Pack summands[kHeldPacks];  // all there before the first is written
 #pragma unroll
   for (unsigned p = 0; p < kHeldPacks; ++p) {
     const std::size_t c = first + p * step;
     if (c >= cols) break;
     packs[p] = load<true>(residual.at(r, c), kPack);
-    if (delta.data.data == nullptr) continue;
-    packs[p] = sum_of(packs[p], delta.load_pack<true>(r, c, kPack));
+    if (with_delta) summands[p] = delta.load_pack<true>(r, c, kPack);
+  }
+#pragma unroll
+  for (unsigned p = 0; p < kHeldPacks; ++p) {
+    const std::size_t c = first + p * step;
+    if (c >= cols || !with_delta) break;
+    packs[p] = sum_of(packs[p], summands[p]);
     store<true>(packs[p], kPack, residual.at(r, c));
   }
   float squares = 0.0f;
@@ -96,6 +104,21 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (unsigned p = 0; p < kHeldPacks; ++p) packs[p] = normalised(packs[p], factor, weights[p]);
   store_row<output>(packs, r, cols, divisor, to);
+}
+
+/// By a scale a row.
+__global__ void __launch_bounds__(kWideThreads)
+    few_rows_quantize_kernel(Rows<const Bf16> x, Destination to, std::size_t cols) {
+  let_next_start();
+  wait_for_earlier();
+  const std::size_t r = blockIdx.x;
+  Pack packs[kHeldPacks];
+#pragma unroll
+  for (unsigned p = 0; p < kHeldPacks; ++p) {
+    const std::size_t c = (threadIdx.x + p * blockDim.x) * kPack;
+    if (c < cols) packs[p] = load<true>(x.at(r, c), kPack);
+  }
+  store_row<Output::by_row>(packs, r, cols, Divisor(1.0f), to);
 }
 
 Destination destination_of(const QuantizedRows& into) {
@@ -110,9 +133,14 @@ void launch_norm(cudaStream_t stream, const Matrix& residual, const ConstMatrix&
                weight.row<Bf16>(0), epsilon, to, residual.cols);
 }
 
-bool norm_fits(const Matrix& residual, const ConstMatrix& delta, const ConstMatrix& weight) {
-  return residual.rows > 0 && residual.rows <= kFewRows && residual.cols > 0 &&
-         residual.cols <= std::size_t{kHeldPacks} * kThreads * kPack && packs_whole(residual, weight) && parts_whole(delta) &&
+/// Whether a block of so many threads holds a row, and there are few.
+bool can_hold(const ConstMatrix& x, unsigned threads) {
+  return x.rows > 0 && x.rows <= kFewRows && x.cols > 0 &&
+         x.cols <= std::size_t{kHeldPacks} * threads * kPack;
+}
+
+bool norm_fits(const ConstMatrix& residual, const ConstMatrix& delta, const ConstMatrix& weight) {
+  return can_hold(residual, kThreads) && packs_whole(residual, weight) && parts_whole(delta) &&
          residual.cols == weight.cols;
 }
 
@@ -139,6 +167,17 @@ bool cuda_few_rows_norm_quantize(cudaStream_t stream, Matrix residual, ConstMatr
   const auto launch =
       into.scale.count == 0 ? launch_norm<Output::by_row> : launch_norm<Output::by_tensor>;
   launch(stream, residual, delta, weight, epsilon, destination_of(into));
+  return true;
+}
+
+// Reads 2 bytes and writes 1 an element.
+bool cuda_few_rows_quantize(cudaStream_t stream, ConstMatrix x, Matrix codes, float* scales) {
+  const QuantizedRows into{codes, {}, scales};
+  if (!can_hold(x, kWideThreads) || !packs_whole(x) || !codes_fit(x, into)) return false;
+  const auto warps = static_cast<unsigned>(ceil_divide(x.cols, 32 * kPack));
+  launch_early(stream, few_rows_quantize_kernel, static_cast<unsigned>(x.rows),
+               std::min(32 * warps, kWideThreads), 0, rows_of<Bf16>(x), destination_of(into),
+               x.cols);
   return true;
 }
 

@@ -14,5 +14,7 @@ bool cuda_few_rows_norm(cudaStream_t stream, Matrix residual, ConstMatrix delta,
                         float epsilon, Matrix out);
 bool cuda_few_rows_norm_quantize(cudaStream_t stream, Matrix residual, ConstMatrix delta,
                                  ConstMatrix weight, float epsilon, const QuantizedRows& into);
+/// quantize_rows.
+bool cuda_few_rows_quantize(cudaStream_t stream, ConstMatrix x, Matrix codes, float* scales);
 
 }  // namespace fp8cal

@@ -20,10 +20,10 @@ namespace fp8cal {
 inline constexpr int kWarps = 8;       // of a block; they take turns along k
 inline constexpr int kStepBytes = 64;  // of a weight's row, that a warp multiplies at a time
 inline constexpr int kStride = kWarps * kStepBytes;
-inline constexpr int kPieceBytes = 512;      // 16 of each lane
-inline constexpr int kRingsBytes = 216 << 10;  // of a multiprocessor's blocks
-inline constexpr int kTileColumns = 16;      // output columns of a fragment
-inline constexpr int kTileRows = 8;          // rows of x of a fragment
+inline constexpr int kPieceBytes = 512;        // 16 of each lane
+inline constexpr int kRingsBytes = 216 << 10;  // of shared memory, of a multiprocessor's blocks
+inline constexpr int kTileColumns = 16;        // output columns of a fragment
+inline constexpr int kTileRows = 8;            // rows of x of a fragment
 
 /// How the operands meet.
 enum class Meeting { bf16, e4m3, mixed };  // mixed: x bf16, weight e4m3
@@ -34,10 +34,10 @@ struct FewRowsProduct {
   std::uint16_t* out;   // bf16
   std::uint8_t* codes;  // e4m3, instead of out; null: out
   const float* code_scale;
-  std::size_t x_stride, weight_stride;       // bytes
-  std::size_t out_stride, codes_stride;      // elements
-  int rows, columns;  // of the result
-  int row_bytes;  // of the weight
+  std::size_t x_stride, weight_stride;   // bytes
+  std::size_t out_stride, codes_stride;  // elements
+  int rows, columns;                     // of the result
+  int row_bytes;                         // of the weight
   Scales x_scale, weight_scale;
 };
 
@@ -66,24 +66,31 @@ __device__ __forceinline__ std::uint32_t widen_pair(std::uint32_t high_bytes) {
   return wide;
 }
 
-/// How a block goes about it: its fragments, how many blocks share a multiprocessor, and whether the
-/// weight is a gate's and below it that of what it gates: then each fragment has eight columns of
-/// both.
-template <Meeting meeting_, int column_tiles_, int row_tiles_, int blocks, bool gated_>
+/// How a block goes about it: its fragments, for up to x_rows rows of x; how many blocks share a
+/// multiprocessor; and whether the weight is a gate's and below it that of what it gates: then each
+/// fragment has eight columns of both.
+template <Meeting meeting_, int column_tiles_, int x_rows, int blocks, bool gated_>
 struct Plan {
   static constexpr Meeting meeting = meeting_;
   static constexpr bool gated = gated_;
-  static constexpr int column_tiles = column_tiles_, row_tiles = row_tiles_;
+  static constexpr int column_tiles = column_tiles_;
+  static constexpr int row_tiles = (x_rows + kTileRows - 1) / kTileRows;
   static constexpr int kRows = kTileRows * row_tiles;
   static constexpr int kParts = gated ? 2 : 1;
   static constexpr int kTileResults = kTileColumns / kParts;  // columns of the result
   static constexpr int kColumns = kTileResults * column_tiles;
   static constexpr int kXLoads = meeting == Meeting::mixed ? 2 : 1;
-  static constexpr int kPieces = 2 * column_tiles + row_tiles * kXLoads;
-  static constexpr int kStages =
-      std::clamp(kRingsBytes / blocks / (kWarps * kPieces * kPieceBytes), 3, 12);  // of a ring
-  static constexpr int kWarpBytes = kStages * kPieces * kPieceBytes;
-  static constexpr int kResults = (kRows * kColumns + 32 * kWarps - 1) / (32 * kWarps);
+  static constexpr int kXPieceBytes = x_rows == 1 ? kStepBytes : kPieceBytes;
+  static constexpr int kWeightBytes = 2 * column_tiles * kPieceBytes;  // of a stage
+  static constexpr int kStageBytes = kWeightBytes + row_tiles * kXLoads * kXPieceBytes;
+  // Of a ring. x waits behind the weights that were asked for before it, so more of them are no
+  // help where a walk is short: the best of 4 to 8 for FP8 weights of the 8B shape on an H200.
+  static constexpr int kMostStages = x_rows > 1 || meeting == Meeting::bf16 ? 12
+                                     : meeting == Meeting::e4m3             ? 5
+                                                                            : 4;
+  static constexpr int kSharedBytes = kRingsBytes / blocks;
+  static constexpr int kStages = std::clamp(kSharedBytes / (kWarps * kStageBytes), 3, kMostStages);
+  static constexpr int kWarpBytes = kStages * kStageBytes;
 
   using Sums = float[column_tiles][row_tiles][4];
   /// Where the warps' sums meet.
@@ -164,7 +171,8 @@ class Walk {
       : row_bytes_(p.row_bytes), first_(static_cast<int>(threadIdx.x) / 32 * kStepBytes) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     chunk_ = lane % 4 * 16;
-    ring_ = shared_memory + threadIdx.x / 32 * P::kWarpBytes + lane * 16;
+    ring_ = shared_memory + threadIdx.x / 32 * P::kWarpBytes;
+    lane_ = lane * 16;
 #pragma unroll
     for (int i = 0; i < 2 * P::column_tiles; ++i) {
       const int at = 8 * i + lane / 4;  // of the fragments' columns
@@ -178,7 +186,7 @@ class Walk {
       const int row = min(kTileRows * m + lane / 4, p.rows - 1);
       x_[m] = p.x + row * p.x_stride + chunk_ * kXBytes;
       copies_x_[m] = row == kTileRows * m + lane / 4;
-      x_lane_[m] = max(row - kTileRows * m, 0) * 4 + lane % 4 - lane;
+      x_at_[m] = max(row - kTileRows * m, 0) * kStepBytes + chunk_;
     }
   }
 
@@ -188,7 +196,7 @@ class Walk {
   __device__ __forceinline__ void copy_weight(int i) const {
     const int at = first_ + i * kStride;
     if (at >= row_bytes_) return;
-    unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(stage(i)));
+    unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(stage(i))) + lane_;
 #pragma unroll
     for (int n = 0; n < 2 * P::column_tiles; ++n, to += kPieceBytes) {
       copy_once(to, weight_[n] + at, at + chunk_ < row_bytes_);
@@ -197,30 +205,30 @@ class Walk {
   __device__ __forceinline__ void copy_x(int i) const {
     const int at = first_ + i * kStride;
     if (at >= row_bytes_) return;
-    unsigned to =
-        static_cast<unsigned>(__cvta_generic_to_shared(stage(i))) + 2 * P::column_tiles * kPieceBytes;
+    unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(stage(i))) + P::kWeightBytes;
 #pragma unroll
     for (int m = 0; m < P::row_tiles; ++m) {
 #pragma unroll
-      for (int part = 0; part < P::kXLoads; ++part, to += kPieceBytes) {
+      for (int part = 0; part < P::kXLoads; ++part, to += P::kXPieceBytes) {
         if (!copies_x_[m]) continue;
-        copy_often(to, x_[m] + at * kXBytes + 16 * part, at + chunk_ < row_bytes_);
+        copy_often(to + x_at_[m], x_[m] + at * kXBytes + 16 * part, at + chunk_ < row_bytes_);
       }
     }
   }
 
   __device__ __forceinline__ Step<P> read(int i) const {
-    const auto* from = reinterpret_cast<const uint4*>(stage(i));
+    const unsigned char* from = stage(i);
+    const auto load = [](const unsigned char* at) { return *reinterpret_cast<const uint4*>(at); };
     Step<P> step;
 #pragma unroll
-    for (int n = 0; n < 2 * P::column_tiles; ++n, from += kPieceBytes / 16) {
-      step.weight[n / 2][n % 2] = *from;
+    for (int n = 0; n < 2 * P::column_tiles; ++n, from += kPieceBytes) {
+      step.weight[n / 2][n % 2] = load(from + lane_);
     }
 #pragma unroll
     for (int m = 0; m < P::row_tiles; ++m) {
 #pragma unroll
-      for (int part = 0; part < P::kXLoads; ++part, from += kPieceBytes / 16) {
-        step.x[m][part] = from[x_lane_[m]];
+      for (int part = 0; part < P::kXLoads; ++part, from += P::kXPieceBytes) {
+        step.x[m][part] = load(from + x_at_[m]);
       }
     }
     return step;
@@ -229,14 +237,13 @@ class Walk {
  private:
   static constexpr int kXBytes = P::meeting == Meeting::mixed ? 2 : 1;  // for each of the weight's
 
-  __device__ unsigned char* stage(int i) const {
-    return ring_ + i % P::kStages * (P::kPieces * kPieceBytes);
-  }
+  __device__ unsigned char* stage(int i) const { return ring_ + i % P::kStages * P::kStageBytes; }
 
   const std::uint8_t* weight_[2 * P::column_tiles];
   const std::uint8_t* x_[P::row_tiles];
   bool copies_x_[P::row_tiles];
-  int x_lane_[P::row_tiles];  // whose copy this lane reads, from its own on
+  int x_at_[P::row_tiles];  // in a piece
+  int lane_;                // where this lane's 16 bytes are in a piece
   int row_bytes_, first_, chunk_;
   unsigned char* ring_;
 };
