@@ -24,7 +24,8 @@
 #         wide       8 layers of the 70B shape by tensor, against one GPU
 #         70b        one digest for the 70B shape by tensor, sequences and streamed through one GPU
 #         faults     tests/e2e/test_faults.py on up to 4 GPUs; needs PROGRAMS/faulty_io.so
-#         profile    the 8B shape: time to first token and per output token, and transformers' 'generate'
+#         profile    small-llama decoded token by token against whole windows; of the 8B shape: time to
+#                    first token and per output token, and transformers' 'generate'
 #         70b-whole  the 70B shape on 4 GPUs: 256 x 2048 tokens calibrated, 141 x 2048 evaluated
 set -uo pipefail
 programs=$1 models=$2 out=$3
@@ -34,6 +35,9 @@ mkdir -p "$out" "$scratch"
 gpus=$(nvidia-smi -L | wc -l)
 mpi=(mpirun -q --oversubscribe --bind-to none)
 [ "$(id -u)" -eq 0 ] && mpi+=(--allow-run-as-root)
+if [ -d "$models/small-llama" ] && [ -f "$models/small-evaluation.u32" ]; then
+  export FP8CAL_DECODER_MODEL=$models/small-llama FP8CAL_DECODER_TOKENS=$models/small-evaluation.u32
+fi
 
 # As many at once as there are GPUs: each program gets one of its own.
 on_every_gpu() {  # COMMAND...: called with the name of a test program
@@ -51,7 +55,7 @@ run_test() {
   log=$out/$(basename "$1").log
   timeout 300 "$1" --gtest_color=no >"$log" 2>&1
   echo "== $(basename "$1"): exit $?"
-  grep -E "FAILED|PASSED|SKIPPED" "$log" | head -20
+  grep -E "FAILED|PASSED|SKIPPED|^decoding token by token:" "$log" | head -20
 }
 
 kernels() {
@@ -387,6 +391,7 @@ profile_8b() {
 
 # A cache of 32 sequences of 32768 tokens takes 128 GiB in BF16: it fits beside FP8 weights alone.
 profile() {
+  FP8CAL_REQUIRE_GPU=1 run_test "$programs/cuda_decoder_test"
   make_8b
   profile_8b passes --variants bf16,fp8-static,fp8-dynamic,fp8-weight-only --kv bf16,e4m3 \
     --prompts 128,512,2048,8192 --decode-batches 1,8,32,128 --contexts 2048

@@ -25,6 +25,7 @@ class Log:
         self.exits = []  # (test, exit code)
         self.yardstick = None
         self.profiles = {}  # name: what `fp8cal profile --json` printed
+        self.decoded = []  # (cache, tokens, mean nats off whole windows)
         stage = name = profile = None
         for line in lines:
             if line.startswith("==== "):
@@ -39,6 +40,10 @@ class Log:
                 self.profiles[profile] = None
             elif line.startswith('{"version"') and stage == "profile":
                 self.profiles[profile] = json.loads(line)
+            elif found := re.match(
+                r"decoding token by token: (\w+) cache, (\d+) tokens, .*: mean ([^ ,]+),", line
+            ):
+                self.decoded.append((found[1], int(found[2]), float(found[3])))
             elif line.startswith("{") and stage == "yardstick":
                 self.yardstick = json.loads(line)
             elif found := re.match(r"== (.+): exit (\d+)", line):
@@ -141,6 +146,16 @@ def judge_long(report, bars):
         bars.judge(f"{variant} computes prompts of 131072", len(longest), least=1)
 
 
+def judge_decoding(log, bars):
+    if not any(test == "cuda_decoder_test" for test, _ in log.exits):
+        return
+    bars.judge("kinds of caches decoded token by token", len({one[0] for one in log.decoded}), least=3)
+    for cache, tokens, mean in log.decoded:
+        bars.judge(f"tokens decoded with a {cache} cache", tokens, least=4096)
+        bars.judge(f"decoding with a {cache} cache, nats off whole windows", abs(mean),
+                   most=1e-3 if cache == "bf16" else 1e-2)
+
+
 def judge_profiles(log, bars):
     for name, report in log.profiles.items():
         if report is None:
@@ -188,6 +203,7 @@ def main(paths):
     log, bars = Log(lines), Bars()
     judge_one_gpu(log, bars)
     judge_four_gpus(log, bars)
+    judge_decoding(log, bars)
     judge_profiles(log, bars)
     judge_the_rest(log, bars)
     print(f"{bars.judged - bars.missed} of {bars.judged} bars met")

@@ -61,10 +61,11 @@ TEST(CpuMultiplyFew, Misfits) {
   };
   const TestMatrix weight = random_bf16(4, 8, 1);
   const TestMatrix codes(DType::e4m3, 4, 8);
-  EXPECT_EQ(error(random_bf16(64, 8, 2), weight, {}), "nothing thrown");
+  EXPECT_EQ(error(random_bf16(kFewRows, 8, 2), weight, {}), "nothing thrown");
   EXPECT_EQ(error(random_bf16(0, 8, 2), codes, {&one, 1}), "nothing thrown");
-  EXPECT_EQ(error(random_bf16(65, 8, 2), weight, {}),
-            "multiply_few: rows of x: expected at most 64, found 65");
+  EXPECT_EQ(error(random_bf16(kFewRows + 1, 8, 2), weight, {}),
+            "multiply_few: rows of x: expected at most " + std::to_string(kFewRows) + ", found " +
+                std::to_string(kFewRows + 1));
   EXPECT_THAT(error(random_bf16(2, 7, 2), codes, {&one, 1}),
               testing::HasSubstr("weight: expected [4, 7] e4m3"));
   EXPECT_THAT(error(random_bf16(2, 8, 2), codes, {}), testing::HasSubstr("weight_scale"));
@@ -72,6 +73,146 @@ TEST(CpuMultiplyFew, Misfits) {
               testing::HasSubstr("x: expected [2, 8] e4m3"));
   EXPECT_THAT(error(random_bf16(2, 8, 2), TestMatrix(DType::e5m2, 4, 8), {&one, 1}),
               testing::HasSubstr("weight: expected [4, 8] e4m3"));
+}
+
+/// How the rows that a call computes are quantized.
+enum class Cast : std::uint8_t { none, by_tensor, by_row };
+
+constexpr Cast kCasts[] = {Cast::none, Cast::by_tensor, Cast::by_row};
+const float kCastScale = 0.37f;
+
+/// Where a call leaves codes, and their scales.
+struct Codes {
+  Codes(Cast kind, Matrix matrix) : cast(kind), codes(matrix), row_scales(matrix.rows) {}
+
+  QuantizedRows into() {
+    if (cast == Cast::none) return {};
+    if (cast == Cast::by_tensor) return {codes, {&kCastScale, 1}};
+    return {codes, {}, row_scales.data()};
+  }
+  /// By a call of its own.
+  void quantize(Backend& backend, ConstMatrix x) {
+    if (cast == Cast::by_tensor) backend.quantize(x, {&kCastScale, 1}, codes);
+    if (cast == Cast::by_row) backend.quantize_rows(x, codes, row_scales.data());
+  }
+
+  Cast cast;
+  Matrix codes;
+  std::vector<float> row_scales;
+};
+
+void expect_same_rows(ConstMatrix a, ConstMatrix b, const std::string& what) {
+  ASSERT_EQ(a.rows, b.rows);
+  for (std::size_t r = 0; r < a.rows; ++r) {
+    const std::size_t bytes = a.cols * size_of(a.dtype);
+    EXPECT_EQ(std::memcmp(a.row_range(r, 1).data, b.row_range(r, 1).data, bytes), 0)
+        << what << ", row " << r;
+  }
+}
+
+/// x and the weight in FP8 by row, one weight for gate and up.
+struct GatedOperands {
+  static constexpr std::size_t kRows = 5, kWidth = 40, kInner = 96;
+
+  explicit GatedOperands(Backend& backend) {
+    backend.quantize_rows(random_bf16(kRows, kInner, 1), x, x_scale.data());
+    backend.quantize_rows(random_bf16(2 * kWidth, kInner, 2), weight, weight_scale.data());
+  }
+  Scales of_x() const { return {x_scale.data(), kRows}; }
+  Scales of_weight() const { return {weight_scale.data(), 2 * kWidth}; }
+
+  TestMatrix x{DType::e4m3, kRows, kInner}, weight{DType::e4m3, 2 * kWidth, kInner};
+  std::vector<float> x_scale = std::vector<float>(kRows);
+  std::vector<float> weight_scale = std::vector<float>(2 * kWidth);
+};
+
+TEST(CpuMultiplyFewSilu, HasTheBitsOfSingleCalls) {
+  constexpr std::size_t kRows = GatedOperands::kRows, kWidth = GatedOperands::kWidth;
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    const GatedOperands a(*backend);
+    TestMatrix expected_products(DType::bf16, kRows, 2 * kWidth);
+    TestMatrix expected(DType::bf16, kRows, kWidth);
+    backend->multiply_few(a.x, a.of_x(), a.weight, a.of_weight(), expected_products);
+    backend->silu_multiply(expected_products.view().column_range(0, kWidth),
+                           expected_products.view().column_range(kWidth, kWidth), expected);
+    for (const Cast cast : kCasts) {
+      TestMatrix products(DType::bf16, kRows, 2 * kWidth), out(DType::bf16, kRows, kWidth);
+      TestMatrix alone(DType::e4m3, kRows, kWidth);
+      // In the memory of the products, as the contract allows.
+      Codes codes(cast, Matrix::dense(products.view().data, DType::e4m3, kRows, kWidth));
+      Codes expected_codes(cast, alone);
+      backend->multiply_few_silu(a.x, a.of_x(), a.weight, a.of_weight(), products, out,
+                                 codes.into());
+      expected_codes.quantize(*backend, expected);
+      EXPECT_TRUE(out == expected) << name;
+      if (cast == Cast::none) {
+        EXPECT_TRUE(products == expected_products) << name;
+        continue;
+      }
+      expect_same_rows(codes.codes, alone, name);
+      EXPECT_EQ(codes.row_scales, expected_codes.row_scales) << name;
+    }
+  }
+}
+
+TEST(CpuMultiplyFewSilu, Misfits) {
+  const auto backend = make_cpu_backend(1);
+  const TestMatrix x = random_bf16(3, 8, 1);
+  const auto error = [&](std::size_t weight_rows, const TestMatrix& products, std::size_t width) {
+    TestMatrix out(DType::bf16, 3, width);
+    return shape_error([&] {
+      backend->multiply_few_silu(x, {}, random_bf16(weight_rows, 8, 2), {}, products, out, {});
+    });
+  };
+  const auto bf16 = [](std::size_t rows, std::size_t cols) {
+    return TestMatrix(DType::bf16, rows, cols);
+  };
+  EXPECT_EQ(error(6, bf16(3, 6), 3), "nothing thrown");
+  EXPECT_EQ(error(0, bf16(3, 0), 0), "nothing thrown");
+  EXPECT_EQ(error(7, bf16(3, 7), 3),
+            "multiply_few_silu: rows of weight: expected a multiple of 2, found 7");
+  EXPECT_EQ(error(6, bf16(3, 3), 3),
+            "multiply_few_silu: products: expected [3, 6] bf16, found [3, 3] bf16");
+  EXPECT_THAT(error(6, bf16(2, 6), 3), testing::HasSubstr("products: expected [3, 6] bf16"));
+  EXPECT_THAT(error(6, TestMatrix(DType::e4m3, 3, 6), 3), testing::HasSubstr("found [3, 6] e4m3"));
+  EXPECT_THAT(error(6, bf16(3, 6), 4), testing::HasSubstr("silu_multiply: out"));
+}
+
+TEST(CpuCachedAttentionQuantize, HasTheBitsOfSingleCalls) {
+  // Three sequences with room for 9 tokens; four query heads of 16, two of keys and values.
+  const std::uint32_t positions[3] = {0, 4, 8};
+  const TestMatrix q = random_bf16(3, 64, 1);
+  const TestMatrix keys = random_bf16(27, 32, 2), values = random_bf16(27, 32, 3);
+  const KvCache cache = {keys, values, 9, {}, {}};
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    TestMatrix expected(DType::bf16, 3, 64);
+    backend->cached_attention(q, cache, positions, 16, expected);
+    for (const Cast cast : {Cast::by_tensor, Cast::by_row}) {
+      TestMatrix out(DType::bf16, 3, 64), at_once(DType::e4m3, 3, 64, 5), alone = at_once;
+      Codes codes(cast, at_once), expected_codes(cast, alone);
+      backend->cached_attention_quantize(q, cache, positions, 16, out, codes.into());
+      expected_codes.quantize(*backend, expected);
+      EXPECT_TRUE(out == expected) << name;
+      EXPECT_TRUE(at_once == alone) << name;
+      EXPECT_EQ(codes.row_scales, expected_codes.row_scales) << name;
+    }
+  }
+}
+
+TEST(CpuCachedAttentionQuantize, Misfits) {
+  const auto backend = make_cpu_backend(1);
+  const std::uint32_t positions[3] = {0, 4, 8};
+  const TestMatrix q = random_bf16(3, 64, 1), kept = random_bf16(27, 32, 2);
+  const auto error = [&](std::size_t out_cols, std::size_t code_rows) {
+    TestMatrix out(DType::bf16, 3, out_cols), codes(DType::e4m3, code_rows, 64);
+    return shape_error([&] {
+      backend->cached_attention_quantize(q, {kept, kept, 9, {}, {}}, positions, 16, out,
+                                         {codes, {&kCastScale, 1}});
+    });
+  };
+  EXPECT_EQ(error(64, 3), "nothing thrown");
+  EXPECT_THAT(error(48, 3), testing::HasSubstr("cached_attention: out: expected [3, 64]"));
+  EXPECT_THAT(error(64, 2), testing::HasSubstr("quantize: out: expected [3, 64]"));
 }
 
 TEST(CpuTopTokens, FirstOfTheLargestWithoutNaNs) {

@@ -1,9 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "coordinator/profile/measure.hpp"
 #include "coordinator/profile/repeated_runs.hpp"
 #include "error_text.hpp"
+#include "kernels/backend.hpp"
 #include "sharding/decoder_memory.hpp"
 #include "temp_folder.hpp"
 #include "tiny_model.hpp"
@@ -35,7 +39,7 @@ class MeasureTest : public testing::Test {
             .scales = {},
             .variants = {"bf16", "fp8-static"},
             .kv = {"bf16", "e4m3"},
-            .prompts = {1, 30},
+            .prompts = {kFewRows, kFewRows + 1},
             .decode_batches = {1, 3},
             .contexts = {10, 200},
             .backend = "cpu",
@@ -46,6 +50,14 @@ class MeasureTest : public testing::Test {
   TempFolder folder_;
   const Control control_{MPI_COMM_SELF};
 };
+
+/// Calls that do nothing but quantize or dequantize.
+std::size_t casts_in_each_layer(const PassKey& key) {
+  if (key.decodes) return 0;
+  const std::size_t kept = key.kv == "bf16" ? 0 : 2;  // keys and values, to be attended to
+  if (key.variant == "bf16") return kept;
+  return kept + (key.tokens <= kFewRows ? 1 : 4);  // of few rows only what attention gives
+}
 
 TEST_F(MeasureTest, MeasuresEveryPassOnce) {
   const LatencyProfile profile = measured(request());
@@ -81,8 +93,7 @@ TEST_F(MeasureTest, MeasuresEveryPassOnce) {
       return pass.causes[static_cast<std::size_t>(cause)].calls;
     };
     EXPECT_EQ(calls(Cause::products), 4u * 2 + 1);
-    EXPECT_EQ(calls(Cause::scaling), (pass.key.variant == "bf16" ? 0u : 4u * 2) +
-                                         (pass.key.kv == "bf16" || pass.key.decodes ? 0u : 2u * 2));
+    EXPECT_EQ(calls(Cause::scaling), casts_in_each_layer(pass.key) * 2);
     EXPECT_EQ(calls(Cause::attention), 2u * 2);
   }
   EXPECT_EQ(keys.size(), profile.passes.size());
@@ -107,11 +118,19 @@ TEST_F(MeasureTest, LeavesOutWhatDoesNotFit) {
   EXPECT_EQ(profile.unfit[0].budget_bytes, wanted.device_memory);
   EXPECT_LE(profile.peak_bytes, wanted.device_memory);
 
-  wanted.device_memory = 100000;  // nothing fits, and nothing is loaded
-  const LatencyProfile nothing = measured(wanted);
-  EXPECT_TRUE(nothing.passes.empty());
-  EXPECT_TRUE(nothing.checks.empty());
-  EXPECT_EQ(nothing.unfit.size(), 6u);
+  wanted.kv = {"bf16"};
+  wanted.decode_batches = {50};  // no batch at all
+  const LatencyProfile prompts = measured(wanted);
+  ASSERT_EQ(prompts.passes.size(), 1u);
+  EXPECT_FALSE(prompts.passes[0].key.decodes);
+  EXPECT_EQ(prompts.unfit.size(), 1u);
+}
+
+TEST_F(MeasureTest, RefusesPromptsThatDoNotFit) {
+  ProfileRequest wanted = request();
+  wanted.device_memory = 100000;
+  EXPECT_THAT(error_text([&] { measured(wanted); }),
+              testing::HasSubstr("runtime.device_memory: too little for a prompt of any length"));
 }
 
 TEST_F(MeasureTest, RefusesWhatIsNoModelOrResult) {
@@ -126,14 +145,23 @@ TEST_F(MeasureTest, RunsAreCountedAfterWarmUp) {
   std::size_t prepared = 0, runs = 0;
   const auto count = [&](const Repetition& repetition) {
     prepared = runs = 0;
-    return time_runs(
-               control_, repetition, [&] { ++prepared; }, [&] { ++runs; })
-        .size();
+    const auto run = [&] {
+      ++runs;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    };
+    const std::size_t counted = time_runs(
+                                    control_, repetition, [&] { ++prepared; }, run)
+                                    .size();
+    EXPECT_GE(prepared, runs);
+    return counted;
   };
-  EXPECT_EQ(count({.warm_up = 3, .least = 5, .most = 20, .seconds = 0}), 5u);
-  EXPECT_EQ(runs, 8u);
-  EXPECT_GE(prepared, runs);
-  EXPECT_EQ(count({.warm_up = 0, .least = 1, .most = 7, .seconds = 60}), 7u);
+  EXPECT_EQ(count({.warm_up = 3, .least = 5, .most = 20, .seconds = 60}), 20u);
+  EXPECT_EQ(runs, 3u + 20);
+  EXPECT_EQ(count({.warm_up = 3, .least = 5, .most = 20, .seconds = 0.001}), 5u);
+  EXPECT_EQ(runs, 1u + 5);
+  EXPECT_EQ(count({.warm_up = 0, .least = 5, .most = 20, .seconds = 0.001, .most_seconds = 0.001}),
+            kFewest);
+  EXPECT_EQ(count({.warm_up = 0, .least = 1, .most = 2, .seconds = 60}), 2u);
 }
 
 }  // namespace

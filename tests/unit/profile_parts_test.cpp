@@ -33,11 +33,14 @@ TEST(LatencyOf, MedianAndPercentile) {
 TEST(CauseOf, KnowsEveryKernelByItsName) {
   EXPECT_EQ(cause_of("multiply 1024x6144x4096"), Cause::products);
   EXPECT_EQ(cause_of("multiply_few 1x6144x4096"), Cause::products);
+  EXPECT_EQ(cause_of("multiply_few_silu 1x28672x4096"), Cause::products);
   EXPECT_EQ(cause_of("cached_attention"), Cause::attention);
+  EXPECT_EQ(cause_of("cached_attention_quantize"), Cause::attention);
   EXPECT_EQ(cause_of("rope_append"), Cause::attention);
   EXPECT_EQ(cause_of("quantize_rows"), Cause::scaling);
   EXPECT_EQ(cause_of("dequantize"), Cause::scaling);
   EXPECT_EQ(cause_of("next_tokens"), Cause::norms);
+  EXPECT_EQ(cause_of("add_rms_norm_quantize"), Cause::norms);
   EXPECT_EQ(cause_of("all_gather"), Cause::collectives);
   EXPECT_EQ(cause_of("download"), Cause::gaps);
   EXPECT_EQ(cause_of("something else"), Cause::gaps);

@@ -137,6 +137,42 @@ TEST_F(TimedBackendTest, CountsDecoding) {
   EXPECT_EQ(find(profile, "next_tokens")->bytes, 2.0 * (8 + 12));
 }
 
+TEST_F(TimedBackendTest, CountsGatedProducts) {
+  const TestMatrix x = random_bf16(3, 6, 1), weight = random_bf16(8, 6, 2);
+  const float one = 1.0f;
+  TestMatrix products(DType::bf16, 3, 8), out(DType::bf16, 3, 4), codes(DType::e4m3, 3, 4);
+  const double operands = 2.0 * (3 * 6 + 8 * 6);
+  for (const bool quantizes : {false, true}) {
+    QuantizedRows into;
+    if (quantizes) into = {.codes = codes, .scale = {&one, 1}};
+    timed_.start();
+    timed_.multiply_few_silu(x, {}, weight, {}, products, out, into);
+    timed_.stop();
+    const KernelProfile profile = timed_.profile();
+    ASSERT_EQ(profile.kernels.size(), 1u);
+    EXPECT_EQ(profile.kernels[0].kernel, "multiply_few_silu 3x8x6");
+    EXPECT_EQ(profile.kernels[0].flop, 2.0 * 3 * 8 * 6);
+    EXPECT_EQ(profile.kernels[0].bytes, operands + (quantizes ? 1.0 : 2.0) * 3 * 4);
+  }
+}
+
+TEST_F(TimedBackendTest, CountsTheCodesOfAttention) {
+  // Two sequences with room for 8 tokens; two query heads of 4, one head of keys and values.
+  const std::uint32_t positions[2] = {3, 4};
+  const float one = 1.0f;
+  const TestMatrix q = random_bf16(2, 8, 1), kept = random_bf16(16, 4, 2);
+  TestMatrix out(DType::bf16, 2, 8), codes(DType::e4m3, 2, 8);
+  timed_.start();
+  timed_.cached_attention_quantize(q, {kept, kept, 8, {}, {}}, positions, 4, out,
+                                   {.codes = codes, .scale = {&one, 1}});
+  timed_.stop();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 1u);
+  EXPECT_EQ(profile.kernels[0].kernel, "cached_attention_quantize");
+  EXPECT_EQ(profile.kernels[0].flop, 4.0 * 2 * 8 * 8);
+  EXPECT_EQ(profile.kernels[0].bytes, 2.0 * 16 + 2 * 2.0 * 64 + 16);
+}
+
 TEST_F(TimedBackendTest, TimesOtherWorkUnderItsName) {
   timed_.start();
   timed_.time("gather", 100, [] { std::this_thread::sleep_for(std::chrono::milliseconds(5)); });
