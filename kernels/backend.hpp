@@ -202,7 +202,7 @@ class Backend {
   /// as gate and the other as up through silu_multiply into out [M, width], and that quantized like
   /// add_rms_norm_quantize does where into has codes. A backend that does all at once may leave
   /// products unwritten, and where there are codes out. The bits are the same. The codes may lie
-  /// where products do, but not where x does.
+  /// where products do, but not where x does; row_scales may be x_scale's, which is read before.
   virtual void multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight,
                                  Scales weight_scale, Matrix products, Matrix out,
                                  const QuantizedRows& into);

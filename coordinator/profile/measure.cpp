@@ -96,12 +96,7 @@ void Measurement::measure_device() {
 
 void Measurement::measure_variant(const std::string& variant) {
   std::vector<std::pair<std::string, std::vector<PassKey>>> by_kv;
-  bool any = false;
-  for (const std::string& kv : request_.kv) {
-    by_kv.emplace_back(kv, fitting(variant, kv));
-    any |= !by_kv.back().second.empty();
-  }
-  if (!any) return;
+  for (const std::string& kv : request_.kv) by_kv.emplace_back(kv, fitting(variant, kv));
   tell_stage("load " + variant);
   const std::vector<LayerScales> scales = setup_.scales_of(variant, "bf16");
   DecoderModel model(
