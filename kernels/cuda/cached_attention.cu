@@ -313,7 +313,7 @@ __device__ __forceinline__ void merge_warps(WarpRows<T>& rows, float score_scale
 
 template <class T>
 __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const CachedOperands x) {
-  let_next_start();
+  if (x.codes == nullptr) let_next_start();  // else keys and values come before the next weight
   extern __shared__ __align__(1024) unsigned char shared_memory[];
   __shared__ Merged marks[T::kWarps][kMostGroup];
   const unsigned shared = static_cast<unsigned>(__cvta_generic_to_shared(shared_memory));
@@ -343,6 +343,7 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
   };
 #pragma unroll
   for (int tile = 0; tile < T::kStages - 1; ++tile) copy_next(tile);
+  if (x.codes != nullptr) let_next_start();
 
   const int first_head = kv_head * x.group;
   const Queries<T> queries(x.q + sequence * x.q_stride + first_head * T::kHeadDim, x.group, shared);

@@ -76,7 +76,9 @@ __global__ void __launch_bounds__(kThreads)
   for (unsigned p = 0; p < kHeldPacks; ++p) {
     if (first + p * step < cols) weights[p] = load<true>(weight + first + p * step, kPack);
   }
-  let_next_start();
+  // The next product asks for its weight as soon as it may, and these loads would wait behind it.
+  // A weight in BF16 takes so long that it had better be asked for first.
+  if constexpr (output == Output::bf16) let_next_start();
   wait_for_earlier();
   const Divisor divisor(output == Output::by_tensor ? *to.scale : 1.0f);
   const bool with_delta = delta.data.data != nullptr;
@@ -88,6 +90,7 @@ __global__ void __launch_bounds__(kThreads)
     packs[p] = load<true>(residual.at(r, c), kPack);
     if (with_delta) summands[p] = delta.load_pack<true>(r, c, kPack);
   }
+  if constexpr (output != Output::bf16) let_next_start();
 #pragma unroll
   for (unsigned p = 0; p < kHeldPacks; ++p) {
     const std::size_t c = first + p * step;
