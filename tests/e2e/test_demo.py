@@ -119,7 +119,7 @@ class CommandTest(unittest.TestCase):
         done = harness.run([*job, "--runtime.device_memory", "24GiB"])
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("microbatch 64", done.stdout)
-        self.assertIn("runtime 600.0 MiB", done.stdout)
+        self.assertIn("runtime 650.0 MiB", done.stdout)
 
     def test_help_documents_the_job(self):
         for words, expected in ((["help"], "fp8cal run JOB"), (["help", "job"], "[calibration]"),
