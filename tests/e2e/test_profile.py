@@ -55,9 +55,12 @@ class ProfileTest(harness.TempFolderTest):
                 self.assertAlmostEqual(sum(causes) / one["median_s"], 1, delta=0.2)
                 self.assertGreater(one["causes"]["products"]["flop"], 0)
                 scaling = one["causes"]["scaling"]["calls"]
-                if one["variant"] != "bf16":
+                # What computes a token's tensors also casts them, where it knows the scale.
+                casts = (one["variant"] == "fp8-static" and one["phase"] == "decode" and
+                         len(report["places"]) == 1)
+                if one["variant"] != "bf16" and not casts:
                     self.assertGreater(scaling, 0)
-                elif one["kv"] == "bf16":
+                elif casts or one["kv"] == "bf16":
                     self.assertEqual(scaling, 0)
                 if len(report["places"]) > 1:
                     self.assertGreater(one["causes"]["collectives"]["seconds"], 0)
