@@ -194,7 +194,7 @@ class Backend {
   /// the weight. x and weight bf16, no scales; both e4m3, scales as multiply_scaled; or x bf16 and
   /// weight e4m3 with weight_scale, no x_scale: cpu then multiplies by bf16(code * scale), cuda
   /// scales the sum. cuda sums over k in an order of its own, which K alone decides, and may read
-  /// the weight before earlier calls are done: what these wrote to it must have been synchronized.
+  /// weight and weight_scale before earlier calls are done: what wrote them must be waited for.
   virtual void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                             Matrix out) = 0;
 

@@ -222,6 +222,7 @@ void Decoder::feed_forward(const Layer& layer, Matrix x) {
     const bool casts = parts_ == 1 && casts_at_once(layer.down, x.rows);
     if (casts) {
       into = quantized_rows(layer.down, inner.rows, inner.cols, workspace_);
+      // Not in the workspace's place for them: the input's codes are there.
       into.codes = Matrix::dense(gate_up.data, into.codes.dtype, inner.rows, inner.cols);
     }
     backend_.multiply_few_silu(input.x, input.scale, layer.gate_up.weight,

@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <optional>
 #include <ranges>
 #include <utility>
 
 #include "coordinator/audit/weights_check.hpp"
 #include "coordinator/checkpoint/scale_packing.hpp"
-#include "coordinator/inputs.hpp"
 #include "coordinator/model_attributes.hpp"
 #include "jobs/error.hpp"
 #include "jobs/packing.hpp"
@@ -42,12 +40,6 @@ std::map<std::string, RecipeScales> unpack_recipes(const std::string& bytes) {
     recipes[name] = unpack_scales(scales);
   }
   return recipes;
-}
-
-Checkpoint open_model(const ProfileRequest& request, const ModelConfig& config) {
-  Job job;
-  job.model.path = request.model;
-  return open_checkpoint(job, config);
 }
 
 }  // namespace
@@ -116,20 +108,18 @@ std::vector<LayerScales> ProfileScales::of(const std::string& variant, const std
 }
 
 ProfileScales read_profile_scales(const ProfileRequest& request, const ModelConfig& config,
-                                  const Control& control) {
+                                  const Checkpoint& checkpoint, const Control& control) {
   tell_stage("read the scales");
   std::string digest;
   std::string recipes;
-  std::optional<Checkpoint> checkpoint;
   run_agreed(control, [&] {
-    checkpoint = open_model(request, config);
     if (control.rank() != 0) return;
     const Result result = read_result(request.scales).result;
     digest = job_attribute<std::string>(result.job, "weights_digest", request.scales);
     recipes =
         pack_recipes(ProfileScales::select(result, request, config, request.scales).recipes());
   });
-  expect_weights_digest(digest, request.model, *checkpoint, config, request.threads, control);
+  expect_weights_digest(digest, request.model, checkpoint, config, request.threads, control);
   return {unpack_recipes(control.broadcast(std::move(recipes))), request.scales};
 }
 

@@ -6,6 +6,7 @@
 
 #include "coordinator/checkpoint/export_tensors.hpp"
 #include "coordinator/profile/profile_request.hpp"
+#include "jobs/checkpoint.hpp"
 #include "jobs/model_config.hpp"
 #include "jobs/result.hpp"
 #include "sharding/control.hpp"
@@ -43,9 +44,9 @@ class ProfileScales {
 };
 
 /// The scales of request.scales, which must not be empty, on every rank: rank 0 reads the result,
-/// and all ranks check that the model's weights are those that it was made from. Throws
-/// AgreedError. Collective.
+/// and all ranks check that the weights of `checkpoint`, the model's, are those that it was made
+/// from. Throws AgreedError. Collective.
 ProfileScales read_profile_scales(const ProfileRequest& request, const ModelConfig& config,
-                                  const Control& control);
+                                  const Checkpoint& checkpoint, const Control& control);
 
 }  // namespace fp8cal

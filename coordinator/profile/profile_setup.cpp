@@ -59,7 +59,7 @@ ProfileSetup::ProfileSetup(const ProfileRequest& request, const Control& control
     backend->limit_memory(device.budget - runtime);
     checkpoint = open_checkpoint(job, config);
   });
-  if (!request.scales.empty()) scales = read_profile_scales(request, config, control);
+  if (!request.scales.empty()) scales = read_profile_scales(request, config, *checkpoint, control);
   tell_stage("connect the ranks");
   slices = make_groups(world, plan, *backend).slices;
 }

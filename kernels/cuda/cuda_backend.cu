@@ -198,7 +198,7 @@ class CudaBackend final : public Backend {
   void multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                          Matrix products, Matrix out, const QuantizedRows& into) override {
     const bool rows_later = into.codes.data != nullptr && into.scale.count == 0;
-    const QuantizedRows& at_once = rows_later ? QuantizedRows{} : into;
+    const QuantizedRows at_once = rows_later ? QuantizedRows{} : into;
     if (!multiply_.multiply_few_silu(stream(), x, x_scale, weight, weight_scale, out, at_once)) {
       return Backend::multiply_few_silu(x, x_scale, weight, weight_scale, products, out, into);
     }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <mpi.h>
 
+#include "coordinator/inputs.hpp"
 #include "tests/unit/error_text.hpp"
 #include "tests/unit/export_fixture.hpp"
 #include "tests/unit/temp_folder.hpp"
@@ -120,7 +121,10 @@ TEST_F(ProfileScalesTest, AreRefusedWhereNothingWasCalibrated) {
 TEST_F(ProfileScalesTest, AreNotReadFromWhatIsNoResult) {
   ProfileRequest asked = request({"fp8-static"}, {"bf16"});
   asked.scales = model_ + "/config.json";
-  EXPECT_THAT(error_text([&] { read_profile_scales(asked, config_, control_); }),
+  Job job;
+  job.model.path = model_;
+  const Checkpoint checkpoint = open_checkpoint(job, config_);
+  EXPECT_THAT(error_text([&] { read_profile_scales(asked, config_, checkpoint, control_); }),
               HasSubstr("config.json"));
 }
 
