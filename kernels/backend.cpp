@@ -23,11 +23,12 @@ void Backend::add_rms_norm_quantize(Matrix residual, ConstMatrix delta, ConstMat
   quantize_into(*this, out, into);
 }
 
-void Backend::cached_attention_quantize(ConstMatrix q, const KvCache& cache,
-                                        const std::uint32_t* positions, std::size_t head_dim,
-                                        Matrix out, const QuantizedRows& into) {
+void Backend::decode_attention(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim,
+                               ConstMatrix cosine, ConstMatrix sine, const std::uint32_t* positions,
+                               const KvCache& cache, Matrix out, const QuantizedRows& into) {
+  rope_append(q, k, v, head_dim, cosine, sine, positions, cache);
   cached_attention(q, cache, positions, head_dim, out);
-  quantize_into(*this, out, into);
+  if (into.codes.data != nullptr) quantize_into(*this, out, into);
 }
 
 void Backend::multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight,

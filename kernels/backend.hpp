@@ -173,10 +173,14 @@ class Backend {
   virtual void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
                                 std::size_t head_dim, Matrix out) = 0;
 
-  /// As cached_attention and then quantize or quantize_rows, like add_rms_norm_quantize.
-  virtual void cached_attention_quantize(ConstMatrix q, const KvCache& cache,
-                                         const std::uint32_t* positions, std::size_t head_dim,
-                                         Matrix out, const QuantizedRows& into);
+  /// rope_append of one new token a sequence, cached_attention of what that leaves in q, and where
+  /// `into` has codes quantize or quantize_rows, like add_rms_norm_quantize. A backend that does
+  /// all at once may leave q and k as they are, and where there are codes out unwritten. The bits
+  /// are the same. `out` and the codes may not lie where q, k or v do.
+  virtual void decode_attention(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim,
+                                ConstMatrix cosine, ConstMatrix sine,
+                                const std::uint32_t* positions, const KvCache& cache, Matrix out,
+                                const QuantizedRows& into);
 
   /// out = bf16(bf16(silu(gate)) * up), all [tokens, width] bf16.
   virtual void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) = 0;

@@ -16,6 +16,11 @@ double bytes_of(const ConstMatrix& matrix) {
   return static_cast<double>(matrix.rows * matrix.cols * size_of(matrix.dtype));
 }
 
+/// Of keys k and as many values in the cache.
+double bytes_kept(const ConstMatrix& k, const KvCache& cache) {
+  return static_cast<double>(2 * k.rows * k.cols * size_of(cache.keys.dtype));
+}
+
 /// shape: of a product, m, n and k; else zeros.
 std::string name_of(const char* kernel, const std::array<std::size_t, 3>& shape) {
   std::string name = kernel;
@@ -166,8 +171,7 @@ void TimedBackend::rope(Matrix x, std::size_t head_dim, ConstMatrix cosine, Cons
 void TimedBackend::rope_append(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim,
                                ConstMatrix cosine, ConstMatrix sine, const std::uint32_t* positions,
                                const KvCache& cache) {
-  const std::size_t kept = 2 * k.rows * k.cols * size_of(cache.keys.dtype);
-  const double bytes = 2 * (bytes_of(q) + bytes_of(k)) + bytes_of(v) + static_cast<double>(kept);
+  const double bytes = 2 * (bytes_of(q) + bytes_of(k)) + bytes_of(v) + bytes_kept(k, cache);
   timed_bytes("rope_append", bytes,
               [&] { inner_.rope_append(q, k, v, head_dim, cosine, sine, positions, cache); });
 }
@@ -201,11 +205,16 @@ void TimedBackend::cached_attention(ConstMatrix q, const KvCache& cache,
         [&] { inner_.cached_attention(q, cache, positions, head_dim, out); });
 }
 
-void TimedBackend::cached_attention_quantize(ConstMatrix q, const KvCache& cache,
-                                             const std::uint32_t* positions, std::size_t head_dim,
-                                             Matrix out, const QuantizedRows& into) {
-  timed(cached_attention_call("cached_attention_quantize", q, cache, into.codes),
-        [&] { inner_.cached_attention_quantize(q, cache, positions, head_dim, out, into); });
+void TimedBackend::decode_attention(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim,
+                                    ConstMatrix cosine, ConstMatrix sine,
+                                    const std::uint32_t* positions, const KvCache& cache,
+                                    Matrix out, const QuantizedRows& into) {
+  Call call = cached_attention_call("decode_attention", q, cache,
+                                    into.codes.data == nullptr ? out : into.codes);
+  call.bytes += bytes_of(k) + bytes_of(v) + bytes_kept(k, cache);
+  timed(call, [&] {
+    inner_.decode_attention(q, k, v, head_dim, cosine, sine, positions, cache, out, into);
+  });
 }
 
 void TimedBackend::silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) {

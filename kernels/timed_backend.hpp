@@ -85,9 +85,9 @@ class TimedBackend final : public Backend {
                    ConstMatrix sine, const std::uint32_t* positions, const KvCache& cache) override;
   void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                  std::size_t sequence_length, Matrix out) override;
-  void cached_attention_quantize(ConstMatrix q, const KvCache& cache,
-                                 const std::uint32_t* positions, std::size_t head_dim, Matrix out,
-                                 const QuantizedRows& into) override;
+  void decode_attention(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim, ConstMatrix cosine,
+                        ConstMatrix sine, const std::uint32_t* positions, const KvCache& cache,
+                        Matrix out, const QuantizedRows& into) override;
   void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
                         std::size_t head_dim, Matrix out) override;
   void silu_multiply(ConstMatrix gate, ConstMatrix up, Matrix out) override;

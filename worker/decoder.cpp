@@ -186,23 +186,22 @@ void Decoder::attend(std::size_t i, const Rows& rows, Matrix x) {
   const std::size_t kv_cols = config_.kv_rows() / parts_;
   const Matrix qkv = workspace_.own_inputs(x.rows, q_cols + 2 * kv_cols);
   linear(layer.qkv, normed(layer.qkv, layer.input_norm, x), qkv);
-  const Matrix q = qkv.column_range(0, q_cols);
+  const Matrix q = qkv.column_range(0, q_cols), k = qkv.column_range(q_cols, kv_cols);
+  const Matrix v = qkv.column_range(q_cols + kv_cols, kv_cols);
+  const ConstMatrix cosine = rope_.cosine(shape_.capacity), sine = rope_.sine(shape_.capacity);
   const KvCache cache = caches_.of(i, layer.kv);
-  backend_.rope_append(q, qkv.column_range(q_cols, kv_cols),
-                       qkv.column_range(q_cols + kv_cols, kv_cols), config_.head_dim,
-                       rope_.cosine(shape_.capacity), rope_.sine(shape_.capacity), rows.positions,
-                       cache);
   const Matrix attended = workspace_.wide(x.rows, config_.q_rows());
   const Matrix own = own_part(attended);
-  const bool known_scale = layer.o.input == Recipe::Input::per_tensor;
-  if (rows.end == 0 && parts_ == 1 && known_scale && casts_at_once(layer.o, x.rows)) {
-    const QuantizedRows into = quantized_rows(layer.o, x.rows, attended.cols, workspace_);
-    backend_.cached_attention_quantize(q, cache, rows.positions, config_.head_dim, attended, into);
-    return add_later(layer.o, {into.codes, into.scales()});
-  }
   if (rows.end == 0) {
-    backend_.cached_attention(q, cache, rows.positions, config_.head_dim, own);
+    QuantizedRows into;
+    const bool known_scale = layer.o.input == Recipe::Input::per_tensor;
+    const bool casts = parts_ == 1 && known_scale && casts_at_once(layer.o, x.rows);
+    if (casts) into = quantized_rows(layer.o, x.rows, attended.cols, workspace_);
+    backend_.decode_attention(q, k, v, config_.head_dim, cosine, sine, rows.positions, cache, own,
+                              into);
+    if (casts) return add_later(layer.o, {into.codes, into.scales()});
   } else {
+    backend_.rope_append(q, k, v, config_.head_dim, cosine, sine, rows.positions, cache);
     backend_.attention(q, whole(cache.keys, cache.key_scale, rows.end, wide_keys_),
                        whole(cache.values, cache.value_scale, rows.end, wide_values_),
                        config_.head_dim, rows.end, own);

@@ -13,7 +13,7 @@ Cause cause_of(const std::string& kernel) {
       {"multiply_few_silu", Cause::products},
       {"attention", Cause::attention},
       {"cached_attention", Cause::attention},
-      {"cached_attention_quantize", Cause::attention},
+      {"decode_attention", Cause::attention},
       {"rope", Cause::attention},
       {"rope_append", Cause::attention},
       {"quantize", Cause::scaling},

@@ -1,5 +1,3 @@
-#include <cuda_bf16.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -8,132 +6,129 @@
 
 #include "kernels/checks.hpp"
 #include "kernels/cuda/cached_attention.hpp"
+#include "kernels/cuda/cached_merge.cuh"
+#include "kernels/cuda/cached_operands.cuh"
 #include "kernels/cuda/cached_tile.cuh"
+#include "kernels/cuda/cached_token.cuh"
 #include "kernels/cuda/cuda_check.hpp"
-#include "kernels/cuda/fp8_code.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pack.cuh"
 
 // One new token a sequence: its time is that of reading keys and values. A block walks through a
 // part of them for one head of k and v, and all the heads of q that share it are the rows of its
-// matrix products. Where there are few sequences, several blocks share one, and a second kernel
+// matrix products. Where there are few sequences, several blocks share one, and the last of them
 // puts their parts together.
+//
+// Where the token's own key and value are not in the cache yet, the block that has their place
+// keeps them. It does not wait until they are there: no other block reads that row, and this one
+// has it in shared memory.
 
 namespace fp8cal {
 namespace {
 
-using bf16 = __nv_bfloat16;
+using Bf16 = std::uint16_t;
 
 constexpr int kBlocksAHead = 32;  // of one head, over all sequences: 8 heads fill a large GPU
+static_assert(kBlocksAHead <= kMostSplits);
 constexpr float kLog2E = 1.44269504f;
 
-struct CachedOperands {
-  const bf16* q;                      // [sequences, q_heads * head_dim]
-  const std::uint8_t *keys, *values;  // [sequences * capacity, kv_heads * head_dim]
-  bf16* out;                          // as q
-  std::uint8_t* codes;                // as q, in e4m3, instead of out; null: out
-  const float* code_scale;
-  const std::uint32_t* positions;                  // [sequences]
-  std::int64_t q_stride, out_stride, code_stride;  // elements
-  std::int64_t row_bytes;                          // of the cache
-  int capacity, split_keys;
-  int group;  // heads of q that share one of k and v
-  Scales key_scale, value_scale;
-  float score_scale;  // log2(e) / sqrt(head_dim)
-  float* sums;        // [sequences, q_heads, splits, head_dim]; null: one split
-  float2* marks;      // [sequences, q_heads, splits]: exponent and total
+/// The part of a sequence that a block walks through.
+struct Walk {
+  int first, end;  // positions
+  int tiles;
+  bool appends;  // the last position is the token's own, which is not in the cache yet
+
+  __device__ int in_cache() const { return end - first - (appends ? 1 : 0); }
 };
 
-/// Stores a result, in the column of out that belongs to it.
-__device__ __forceinline__ void deliver(const CachedOperands& x, std::int64_t sequence, int column,
-                                        const Divisor& divisor, float result) {
-  const bf16 rounded = __float2bfloat16_rn(result);
-  if (x.codes == nullptr) {
-    x.out[sequence * x.out_stride + column] = rounded;
-  } else {
-    x.codes[sequence * x.code_stride + column] =
-        code_of<__NV_E4M3>(__bfloat16_as_ushort(rounded), divisor);
-  }
+__device__ __forceinline__ Walk walk_of(const CachedOperands& x, int position) {
+  const int first = static_cast<int>(blockIdx.x) * x.split_keys;
+  const int end = min(first + x.split_keys, position + 1);
+  return {first, end, max(end - first + kTileKeys - 1, 0) / kTileKeys,
+          x.appends && first <= position && position < end};
 }
 
-/// Of all keys of one split: its largest exponent and the sum of its weights relative to that.
-struct Merged {
-  float exponent, total;
+/// Copies keys and values tile by tile into a ring of stages.
+template <class T>
+class TileCopies {
+ public:
+  __device__ TileCopies(const CachedOperands& x, const Walk& walk, unsigned stages)
+      : walk_(walk), row_bytes_(x.row_bytes), stages_(stages) {
+    const std::int64_t first_row = static_cast<std::int64_t>(blockIdx.z) * x.capacity + walk.first;
+    const std::int64_t at =
+        first_row * x.row_bytes + static_cast<std::int64_t>(blockIdx.y) * T::kRowBytes;
+    keys_ = x.keys + at;
+    values_ = x.values + at;
+  }
+  __device__ __forceinline__ void start(int tile) const {
+    if (tile < walk_.tiles) {
+      const unsigned stage = stages_ + tile % T::kStages * T::kStageBytes;
+      const int existing = walk_.in_cache() - tile * kTileKeys;
+      const std::int64_t bytes = tile * kTileKeys * row_bytes_;
+      copy_tile<T, false>(stage, keys_ + bytes, row_bytes_, existing);
+      copy_tile<T, true>(stage + T::kTileBytes, values_ + bytes, row_bytes_, existing);
+    }
+    close_copies();
+  }
+
+ private:
+  const Walk& walk_;
+  const std::uint8_t *keys_, *values_;
+  std::int64_t row_bytes_;
+  unsigned stages_;
 };
 
-/// Puts the warps' parts of each row together, relative to the largest of their references: sums in
-/// shared memory, one after the other for each warp.
 template <class T>
-__device__ __forceinline__ void merge_warps(WarpRows<T>& rows, float score_scale, float* parts,
-                                            Merged (&marks)[T::kWarps][kMostGroup]) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    float total = rows.total[0][half];
-    total += __shfl_xor_sync(0xFFFFFFFFu, total, 1);
-    total += __shfl_xor_sync(0xFFFFFFFFu, total, 2);
-    const int row = 8 * half + lane / 4;
-    marks[warp][row] = {rows.reference[0][half] * score_scale, total};
-#pragma unroll
-    for (int d = 0; d < T::kHeadDim / 8; ++d) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        parts[(warp * kMostGroup + row) * T::kHeadDim + dimension_of<T>(d, i)] =
-            rows.sums[0][d][2 * half + i];
-      }
-    }
-  }
+__device__ __forceinline__ FinalScales final_scales(const CachedOperands& x, int kv_head) {
+  return {T::kF16 ? kv_scale(x.value_scale, kv_head) : 1.0f,
+          x.codes == nullptr ? 1.0f : *x.code_scale};
 }
 
 template <class T>
 __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const CachedOperands x) {
   if (x.codes == nullptr) let_next_start();  // else keys and values come before the next weight
   extern __shared__ __align__(1024) unsigned char shared_memory[];
-  __shared__ Merged marks[T::kWarps][kMostGroup];
+  __shared__ Mark marks[T::kWarps][kMostGroup];
   const unsigned shared = static_cast<unsigned>(__cvta_generic_to_shared(shared_memory));
-  const unsigned stages = shared + T::kQueryBytes;
-  const int split = static_cast<int>(blockIdx.x);
+  unsigned char* kept = shared_memory + T::kQueryBytes;
+  unsigned char* stages = shared_memory + T::kBeforeStages;
   const int kv_head = static_cast<int>(blockIdx.y);
   const std::int64_t sequence = blockIdx.z;
   const int warp = static_cast<int>(threadIdx.x) / 32;
 
-  const int first = split * x.split_keys;
-  const std::int64_t first_row = sequence * x.capacity + first;
-  const std::int64_t column = static_cast<std::int64_t>(kv_head) * T::kRowBytes;
-  const std::uint8_t* keys = x.keys + first_row * x.row_bytes + column;
-  const std::uint8_t* values = x.values + first_row * x.row_bytes + column;
   wait_for_earlier();
-  const int end = min(first + x.split_keys, static_cast<int>(x.positions[sequence]) + 1);
-  const int tiles = max(end - first + kTileKeys - 1, 0) / kTileKeys;
-  const auto copy_next = [&](int tile) {
-    if (tile < tiles) {
-      const unsigned stage = stages + tile % T::kStages * T::kStageBytes;
-      const int existing = end - first - tile * kTileKeys;
-      const std::int64_t bytes = tile * kTileKeys * x.row_bytes;
-      copy_tile<T, false>(stage, keys + bytes, x.row_bytes, existing);
-      copy_tile<T, true>(stage + T::kTileBytes, values + bytes, x.row_bytes, existing);
-    }
-    close_copies();
-  };
+  // All loads are under way before the first is used, but for the position.
+  const int position = static_cast<int>(x.positions[sequence]);
+  TokenPacks<T> token(x, sequence, kv_head);
+  token.load_query();
+  const FinalScales scales = final_scales<T>(x, kv_head);
+  float score_scale = x.score_scale;
+  if (T::kF16) score_scale *= kv_scale(x.key_scale, kv_head);
+  const Walk walk = walk_of(x, position);
+  if (x.appends) token.load_rest(position, walk.appends);
+  const TileCopies<T> copies(x, walk, shared + T::kBeforeStages);
 #pragma unroll
-  for (int tile = 0; tile < T::kStages - 1; ++tile) copy_next(tile);
+  for (int tile = 0; tile < T::kStages - 1; ++tile) copies.start(tile);
   if (x.codes != nullptr) let_next_start();
 
-  const int first_head = kv_head * x.group;
-  const Queries<T> queries(x.q + sequence * x.q_stride + first_head * T::kHeadDim, x.group, shared);
-  float score_scale = x.score_scale * queries.scale();
-  if (T::kF16) score_scale *= x.key_scale.data[x.key_scale.count == 1 ? 0 : kv_head];
+  token.store_query(shared);
+  if (walk.appends) token.keep(sequence * x.capacity + position, kept);
+  __syncthreads();
+  const Queries<T> queries(shared);
+  score_scale *= queries.scale();
   WarpRows<T> rows;
   clear(rows);
-  for (int tile = 0; tile < tiles; ++tile) {
+  for (int tile = 0; tile < walk.tiles; ++tile) {
     wait_for_groups<T::kStages - 2>();
+    const int present = walk.end - walk.first - tile * kTileKeys;
+    const unsigned at = tile % T::kStages * T::kStageBytes;
+    if (walk.appends && present <= kTileKeys) place_kept<T>(kept, stages + at, present - 1);
     __syncthreads();  // this tile is there for all, and nobody reads the one before any more
-    copy_next(tile + T::kStages - 1);
+    copies.start(tile + T::kStages - 1);
     const int first_key = warp * T::kKeys;
-    const int visible = end - first - tile * kTileKeys - first_key;
+    const int visible = present - first_key;
     if (visible <= 0) continue;
-    const unsigned stage = stages + tile % T::kStages * T::kStageBytes;
+    const unsigned stage = shared + T::kBeforeStages + at;
     queries.meet(rows, stage, first_key);
     if (visible < T::kKeys) hide_from(rows, visible);
     raise_references(rows, score_scale);
@@ -142,80 +137,11 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
   wait_for_copies();
   __syncthreads();
 
-  auto* parts = reinterpret_cast<float*>(shared_memory + T::kQueryBytes);
-  merge_warps(rows, score_scale, parts, marks);
+  leave_parts(rows, score_scale, x.group, reinterpret_cast<float*>(stages), marks);
   __syncthreads();
-  const int heads = static_cast<int>(gridDim.y) * x.group;
-  const Divisor divisor(x.codes == nullptr ? 1.0f : *x.code_scale);
-  for (int at = static_cast<int>(threadIdx.x); at < x.group * T::kHeadDim; at += T::kThreads) {
-    const int row = at / T::kHeadDim;
-    const int dim = at % T::kHeadDim;
-    float exponent = -INFINITY;
-#pragma unroll
-    for (int w = 0; w < T::kWarps; ++w) exponent = fmaxf(exponent, marks[w][row].exponent);
-    float sum = 0.0f, total = 0.0f;
-#pragma unroll
-    for (int w = 0; w < T::kWarps; ++w) {
-      if (marks[w][row].exponent == -INFINITY) continue;
-      const float weight = power_of_two(marks[w][row].exponent - exponent);
-      sum = fmaf(weight, parts[(w * kMostGroup + row) * T::kHeadDim + dim], sum);
-      total = fmaf(weight, marks[w][row].total, total);
-    }
-    const int head = first_head + row;
-    if (x.sums == nullptr) {
-      float result = sum / total;
-      if (T::kF16) result *= x.value_scale.data[x.value_scale.count == 1 ? 0 : kv_head];
-      deliver(x, sequence, head * T::kHeadDim + dim, divisor, result);
-    } else {
-      const std::int64_t part = (sequence * heads + head) * gridDim.x + split;
-      x.sums[part * T::kHeadDim + dim] = sum;
-      if (dim == 0) x.marks[part] = {exponent, total};
-    }
-  }
-}
-
-/// One block a head of q: the splits' parts in their order.
-__global__ void merge_splits_kernel(const CachedOperands x, int splits, int head_dim) {
-  let_next_start();
-  wait_for_earlier();
-  __shared__ float weights[kBlocksAHead];
-  __shared__ float whole;
-  const int head = static_cast<int>(blockIdx.x);
-  const std::int64_t sequence = blockIdx.y;
-  const int dim = static_cast<int>(threadIdx.x);
-  const std::int64_t first = (sequence * gridDim.x + head) * splits;
-  const Divisor divisor(x.codes == nullptr ? 1.0f : *x.code_scale);
-  float parts[kBlocksAHead];  // all read at once
-#pragma unroll
-  for (int s = 0; s < kBlocksAHead; ++s) {
-    parts[s] = s < splits ? x.sums[(first + s) * head_dim + dim] : 0.0f;
-  }
-  if (dim < 32) {
-    static_assert(kBlocksAHead == 32);
-    const float2 mark = dim < splits ? x.marks[first + dim] : float2{-INFINITY, 0.0f};
-    float exponent = mark.x;
-#pragma unroll
-    for (int distance = 16; distance > 0; distance /= 2) {
-      exponent = fmaxf(exponent, __shfl_xor_sync(0xFFFFFFFFu, exponent, distance));
-    }
-    const float weight = mark.x == -INFINITY ? 0.0f : power_of_two(mark.x - exponent);
-    float total = weight * mark.y;
-#pragma unroll
-    for (int distance = 16; distance > 0; distance /= 2) {
-      total += __shfl_xor_sync(0xFFFFFFFFu, total, distance);
-    }
-    weights[dim] = weight;
-    if (dim == 0) whole = total;
-  }
-  __syncthreads();
-  float sum = 0.0f;
-#pragma unroll
-  for (int s = 0; s < kBlocksAHead; ++s) sum = fmaf(weights[s], parts[s], sum);
-  float result = sum / whole;
-  if (x.value_scale.data != nullptr) {
-    result *= x.value_scale.data[x.value_scale.count == 1 ? 0 : head / x.group];
-  }
-  deliver(x, sequence, head * head_dim + dim, divisor, result);
+  merge_warps<T>(x, scales, reinterpret_cast<const float*>(stages), marks);
+  if (x.sums == nullptr || !arrives_last(x)) return;
+  merge_splits<T>(x, scales, *reinterpret_cast<SplitWeights*>(stages));
 }
 
 template <int head_dim, DType format>
@@ -226,10 +152,6 @@ void launch(cudaStream_t stream, const CachedOperands& operands, dim3 grid) {
                                    T::shared_bytes(T::kStages)));
   launch_early(stream, kernel, grid, T::kThreads, T::shared_bytes(operands.split_keys / kTileKeys),
                operands);
-  if (grid.x == 1) return;
-  const dim3 heads(grid.y * static_cast<unsigned>(operands.group), grid.z);
-  launch_early(stream, merge_splits_kernel, heads, head_dim, 0, operands, static_cast<int>(grid.x),
-               head_dim);
 }
 
 template <int head_dim>
@@ -240,20 +162,50 @@ void launch_for_format(cudaStream_t stream, const CachedOperands& operands, dim3
   launch<head_dim, DType::e5m2>(stream, operands, grid);
 }
 
+void launch_for_head_dim(cudaStream_t stream, const CachedOperands& operands, dim3 grid,
+                         DType format, std::size_t head_dim) {
+  switch (head_dim) {
+    case 32:
+      return launch_for_format<32>(stream, operands, grid, format);
+    case 64:
+      return launch_for_format<64>(stream, operands, grid, format);
+    case 128:
+      return launch_for_format<128>(stream, operands, grid, format);
+  }
+  throw std::invalid_argument("cached_attention: head_dim: expected 32, 64 or 128, found " +
+                              std::to_string(head_dim));
+}
+
+/// What the kernel can do, beyond that shapes fit. sequences, kv_heads: not 0.
+void expect_supported(const KvCache& cache, std::size_t q_heads, std::size_t kv_heads) {
+  constexpr std::size_t kLargestYZ = 65535;  // of a grid
+  expect_multiple("cached_attention: heads of q", q_heads, kv_heads);
+  expect_at_most("cached_attention: heads of q for one of k", q_heads / kv_heads, kMostGroup);
+  expect_at_most("cached_attention: capacity", cache.capacity, std::size_t{1} << 30);
+  expect_at_most("cached_attention: sequences", cache.sequences(), kLargestYZ);
+  expect_at_most("cached_attention: heads of k", kv_heads, kLargestYZ);
+  if (!rows_aligned(cache.keys, 16) || !rows_aligned(cache.values, 16)) {
+    throw std::invalid_argument("cached_attention: cache: expected rows at multiples of 16 bytes");
+  }
+}
+
 }  // namespace
 
-float* CudaCachedAttention::reserve(std::size_t floats) {
+void CudaCachedAttention::reserve(cudaStream_t stream, std::size_t floats, std::size_t counters) {
   if (floats > partials_count_) {
     partials_ = allocate_device_memory(floats * sizeof(float));
     partials_count_ = floats;
   }
-  return static_cast<float*>(partials_.get());
+  if (counters > arrivals_count_) {
+    arrivals_ = allocate_device_memory(counters * sizeof(std::uint32_t));
+    arrivals_count_ = counters;
+    FP8CAL_CUDA(cudaMemsetAsync(arrivals_.get(), 0, counters * sizeof(std::uint32_t), stream));
+  }
 }
 
 void CudaCachedAttention::run(cudaStream_t stream, ConstMatrix q, const KvCache& cache,
                               const std::uint32_t* positions, std::size_t head_dim, Matrix out,
-                              Matrix codes, const float* scale) {
-  constexpr std::size_t kLargestYZ = 65535;  // of a grid
+                              const QuantizedRows& into, const NewToken* token) {
   expect_multiple("cached_attention: columns of q", q.cols, head_dim);
   expect_multiple("cached_attention: columns of keys", cache.keys.cols, head_dim);
   const std::size_t sequences = cache.sequences();
@@ -262,57 +214,71 @@ void CudaCachedAttention::run(cudaStream_t stream, ConstMatrix q, const KvCache&
   expect_cache("cached_attention:", cache, cache.keys.cols, kv_heads);
   expect_matrix("cached_attention: q", q, sequences, q.cols);
   expect_matrix("cached_attention: out", out, sequences, q.cols);
-  if (codes.data != nullptr) {
-    expect_matrix("cached_attention: codes", codes, sequences, q.cols, DType::e4m3);
+  if (into.codes.data != nullptr) {
+    expect_matrix("cached_attention: codes", into.codes, sequences, q.cols, DType::e4m3);
+    expect_scales("cached_attention: scale of codes", into.scale, 1);
   }
   if (sequences == 0 || q_heads == 0) return;
-  expect_multiple("cached_attention: heads of q", q_heads, kv_heads);
-  expect_at_most("cached_attention: heads of q for one of k", q_heads / kv_heads, kMostGroup);
-  expect_at_most("cached_attention: capacity", cache.capacity, std::size_t{1} << 30);
-  expect_at_most("cached_attention: sequences", sequences, kLargestYZ);
-  expect_at_most("cached_attention: heads of k", kv_heads, kLargestYZ);
-  if (!rows_aligned(cache.keys, 16) || !rows_aligned(cache.values, 16)) {
-    throw std::invalid_argument("cached_attention: cache: expected rows at multiples of 16 bytes");
-  }
+  expect_supported(cache, q_heads, kv_heads);
 
   const std::size_t tiles = ceil_divide(cache.capacity, kTileKeys);
   const std::size_t wanted = std::min(ceil_divide(kBlocksAHead, sequences), tiles);
   const std::size_t split_tiles = ceil_divide(tiles, wanted);
   const std::size_t splits = ceil_divide(tiles, split_tiles);
   const std::size_t parts = splits > 1 ? sequences * q_heads * splits : 0;
-  float* partials = parts > 0 ? reserve(parts * (head_dim + 2)) : nullptr;
-  const CachedOperands operands{
-      static_cast<const bf16*>(q.data),
-      static_cast<const std::uint8_t*>(cache.keys.data),
-      static_cast<const std::uint8_t*>(cache.values.data),
-      static_cast<bf16*>(out.data),
-      static_cast<std::uint8_t*>(codes.data),
-      scale,
-      positions,
-      static_cast<std::int64_t>(q.stride),
-      static_cast<std::int64_t>(out.stride),
-      static_cast<std::int64_t>(codes.stride),
-      static_cast<std::int64_t>(cache.keys.cols * size_of(cache.keys.dtype)),
-      static_cast<int>(cache.capacity),
-      static_cast<int>(split_tiles * kTileKeys),
-      static_cast<int>(q_heads / kv_heads),
-      cache.key_scale,
-      cache.value_scale,
-      kLog2E / std::sqrt(static_cast<float>(head_dim)),
-      partials,
-      reinterpret_cast<float2*>(partials + parts * head_dim)};
+  if (parts > 0) reserve(stream, parts * (head_dim + 2), sequences * kv_heads);
+  auto* partials = parts > 0 ? static_cast<float*>(partials_.get()) : nullptr;
+  CachedOperands x{};
+  x.q = static_cast<const Bf16*>(q.data);
+  x.q_aligned = rows_aligned(q, sizeof(Pack));
+  x.appends = token != nullptr;
+  if (token != nullptr) x.token = *token;
+  x.keys = static_cast<std::uint8_t*>(cache.keys.data);
+  x.values = static_cast<std::uint8_t*>(cache.values.data);
+  x.out = static_cast<Bf16*>(out.data);
+  x.codes = static_cast<std::uint8_t*>(into.codes.data);
+  x.code_scale = into.scale.data;
+  x.positions = positions;
+  x.q_stride = static_cast<std::int64_t>(q.stride);
+  x.out_stride = static_cast<std::int64_t>(out.stride);
+  x.code_stride = static_cast<std::int64_t>(into.codes.stride);
+  x.row_bytes = static_cast<std::int64_t>(cache.keys.cols * size_of(cache.keys.dtype));
+  x.capacity = static_cast<int>(cache.capacity);
+  x.split_keys = static_cast<int>(split_tiles * kTileKeys);
+  x.group = static_cast<int>(q_heads / kv_heads);
+  x.key_scale = cache.key_scale;
+  x.value_scale = cache.value_scale;
+  x.score_scale = kLog2E / std::sqrt(static_cast<float>(head_dim));
+  x.sums = partials;
+  x.marks = reinterpret_cast<float2*>(partials + parts * head_dim);
+  x.arrivals = static_cast<std::uint32_t*>(arrivals_.get());
   const dim3 grid(static_cast<unsigned>(splits), static_cast<unsigned>(kv_heads),
                   static_cast<unsigned>(sequences));
-  switch (head_dim) {
-    case 32:
-      return launch_for_format<32>(stream, operands, grid, cache.keys.dtype);
-    case 64:
-      return launch_for_format<64>(stream, operands, grid, cache.keys.dtype);
-    case 128:
-      return launch_for_format<128>(stream, operands, grid, cache.keys.dtype);
-  }
-  throw std::invalid_argument("cached_attention: head_dim: expected 32, 64 or 128, found " +
-                              std::to_string(head_dim));
+  launch_for_head_dim(stream, x, grid, cache.keys.dtype, head_dim);
+}
+
+void CudaCachedAttention::attend(cudaStream_t stream, ConstMatrix q, const KvCache& cache,
+                                 const std::uint32_t* positions, std::size_t head_dim, Matrix out) {
+  run(stream, q, cache, positions, head_dim, out, {}, nullptr);
+}
+
+bool CudaCachedAttention::append_and_attend(cudaStream_t stream, ConstMatrix q, ConstMatrix k,
+                                            ConstMatrix v, std::size_t head_dim, ConstMatrix cosine,
+                                            ConstMatrix sine, const std::uint32_t* positions,
+                                            const KvCache& cache, Matrix out,
+                                            const QuantizedRows& into) {
+  expect_matrix("decode_attention: k", k, q.rows, cache.keys.cols);
+  expect_matrix("decode_attention: v", v, q.rows, cache.keys.cols);
+  expect_matrix("decode_attention: cosine", cosine, cosine.rows, head_dim / 2);
+  expect_matrix("decode_attention: sine", sine, cosine.rows, head_dim / 2);
+  if (!packs_aligned(q, k, v, cosine, sine)) return false;
+  const NewToken token{
+      static_cast<const Bf16*>(k.data),         static_cast<const Bf16*>(v.data),
+      static_cast<const Bf16*>(cosine.data),    static_cast<const Bf16*>(sine.data),
+      static_cast<std::int64_t>(k.stride),      static_cast<std::int64_t>(v.stride),
+      static_cast<std::int64_t>(cosine.stride), static_cast<std::int64_t>(sine.stride)};
+  run(stream, q, cache, positions, head_dim, out, into, &token);
+  return true;
 }
 
 }  // namespace fp8cal

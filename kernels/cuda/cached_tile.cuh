@@ -37,13 +37,16 @@ struct CachedTile {
   static constexpr int kTileBytes = kTileKeys * kRowBytes;
   static constexpr int kStageBytes = 2 * kTileBytes;  // keys, then values
   static constexpr int kStages = kF16 ? 4 : 3;
-  static constexpr int kQueryBytes = kF16 ? 0 : kMostGroup * kRowBytes;
+  static constexpr int kPairs = head_dim / 16;  // packs of half a head
+  static constexpr int kQueryBytes = kMostGroup * head_dim * 2;
+  static constexpr int kKeptBytes = 2 * kRowBytes;  // a new token's key and value
+  static constexpr int kBeforeStages = kQueryBytes + kKeptBytes;
   static constexpr int kMergeBytes = kWarps * kMostGroup * head_dim * 4;
 
   /// No more than is needed for a walk over so many tiles: what is left takes blocks of the kernel
   /// that comes next.
   static int shared_bytes(int tiles) {
-    return kQueryBytes + std::max(std::min(tiles, kStages) * kStageBytes, kMergeBytes);
+    return kBeforeStages + std::max(std::min(tiles, kStages) * kStageBytes, kMergeBytes);
   }
 };
 
@@ -84,23 +87,21 @@ __device__ __forceinline__ void copy_tile(unsigned shared, const std::uint8_t* f
   }
 }
 
-/// Queries of one warp as the operand that meets keys.
+/// Where 16 bytes of a row of queries lie in shared memory, bf16 for every format of the cache.
+template <class T>
+__device__ __forceinline__ unsigned query_offset(int row, int chunk) {
+  return chunk_offset<CachedTile<T::kHeadDim, DType::bf16>>(row, chunk);
+}
+
+/// Queries of one warp as the operand that meets keys, from kMostGroup rows in shared memory.
 template <class T>
 class Queries;
 
-/// In bf16 they stay in shared memory.
+/// In bf16 they stay there.
 template <class T>
 requires(!T::kF16) class Queries<T> {
  public:
-  __device__ Queries(const __nv_bfloat16* q, int group, unsigned shared) : shared_(shared) {
-    constexpr int kChunks = T::kRowBytes / 16;
-    for (int at = static_cast<int>(threadIdx.x); at < kMostGroup * kChunks; at += T::kThreads) {
-      const int row = at / kChunks;
-      const int chunk = at % kChunks;
-      copy_narrow(shared + chunk_offset<T>(row, chunk), q + row * T::kHeadDim + chunk * 8,
-                  row < group);
-    }
-  }
+  __device__ explicit Queries(unsigned shared) : shared_(shared) {}
   __device__ float scale() const { return 1.0f; }
   __device__ void meet(WarpRows<T>& rows, unsigned keys, int first_key) const {
     multiply_keys(rows, shared_, keys + first_key * T::kRowBytes);
@@ -122,11 +123,15 @@ __device__ __forceinline__ std::uint32_t widen_codes(std::uint32_t two) {
 template <class T>
 requires(T::kF16) class Queries<T> {
  public:
-  __device__ Queries(const __nv_bfloat16* q, int group, unsigned) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
+  __device__ explicit Queries(unsigned shared) {
+    load(shared);
     float largest = 0.0f;
-    for (int at = lane; at < group * T::kHeadDim; at += 32) {
-      largest = fmaxf(largest, fabsf(__bfloat162float(q[at])));
+#pragma unroll
+    for (const auto& fragment : fragments_) {
+#pragma unroll
+      for (const std::uint32_t two : fragment) {
+        largest = fmaxf(largest, fmaxf(fabsf(low_of(two)), fabsf(high_of(two))));
+      }
     }
 #pragma unroll
     for (int distance = 16; distance > 0; distance /= 2) {
@@ -137,16 +142,10 @@ requires(T::kF16) class Queries<T> {
     const float factor = __uint_as_float(static_cast<unsigned>(min(268 - exponent, 254)) << 23);
     scale_ = 1.0f / factor;
 #pragma unroll
-    for (int step = 0; step < T::kDepthSteps; ++step) {
+    for (auto& fragment : fragments_) {
 #pragma unroll
-      for (int part = 0; part < 4; ++part) {
-        const int row = lane / 4 + part % 2 * 8;
-        const int dim =
-            step / kWords * kBlock + lane % 4 * (kBlock / 4) + step % kWords * 4 + part / 2 * 2;
-        const __nv_bfloat16* from = q + row * T::kHeadDim + dim;
-        const bool exists = row < group;
-        fragments_[step][part] = pack_f16(exists ? __bfloat162float(from[0]) * factor : 0.0f,
-                                          exists ? __bfloat162float(from[1]) * factor : 0.0f);
+      for (std::uint32_t& two : fragment) {
+        two = pack_f16(low_of(two) * factor, high_of(two) * factor);
       }
     }
   }
@@ -185,6 +184,31 @@ requires(T::kF16) class Queries<T> {
  private:
   static constexpr int kBlock = T::kHeadDim < 64 ? T::kHeadDim : 64;  // codes that 4 threads read
   static constexpr int kWords = kBlock / 16;
+
+  __device__ static float low_of(std::uint32_t two) { return __uint_as_float(two << 16); }
+  __device__ static float high_of(std::uint32_t two) { return __uint_as_float(two & 0xFFFF0000u); }
+
+  /// Still in bf16. Of each block a thread has kBlock / 4 neighbours, as of the keys.
+  __device__ void load(unsigned shared) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int block = 0; block < T::kHeadDim / kBlock; ++block) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+#pragma unroll
+        for (int i = 0; i < kWords / 2; ++i) {
+          const int chunk = block * kBlock / 8 + lane % 4 * (kWords / 2) + i;
+          std::uint32_t(&even)[4] = fragments_[block * kWords + 2 * i];
+          std::uint32_t(&odd)[4] = fragments_[block * kWords + 2 * i + 1];
+          asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];\n"
+                       : "=r"(even[half]), "=r"(even[half + 2]), "=r"(odd[half]),
+                         "=r"(odd[half + 2])
+                       : "r"(shared + query_offset<T>(lane / 4 + 8 * half, chunk))
+                       : "memory");
+        }
+      }
+    }
+  }
 
   std::uint32_t fragments_[T::kDepthSteps][4];
   float scale_;

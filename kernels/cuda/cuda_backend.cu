@@ -165,17 +165,19 @@ class CudaBackend final : public Backend {
   }
   void cached_attention(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
                         std::size_t head_dim, Matrix out) override {
-    cached_attention_.run(stream(), q, cache, positions, head_dim, out);
+    cached_attention_.attend(stream(), q, cache, positions, head_dim, out);
   }
-  void cached_attention_quantize(ConstMatrix q, const KvCache& cache,
-                                 const std::uint32_t* positions, std::size_t head_dim, Matrix out,
-                                 const QuantizedRows& into) override {
-    if (into.scale.count == 1) {
-      cached_attention_.run(stream(), q, cache, positions, head_dim, out, into.codes,
-                            into.scale.data);
-    } else {
-      Backend::cached_attention_quantize(q, cache, positions, head_dim, out, into);
+  void decode_attention(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim, ConstMatrix cosine,
+                        ConstMatrix sine, const std::uint32_t* positions, const KvCache& cache,
+                        Matrix out, const QuantizedRows& into) override {
+    const bool rows_later = into.codes.data != nullptr && into.scale.count == 0;
+    const QuantizedRows at_once = rows_later ? QuantizedRows{} : into;
+    if (!cached_attention_.append_and_attend(stream(), q, k, v, head_dim, cosine, sine, positions,
+                                             cache, out, at_once)) {
+      return Backend::decode_attention(q, k, v, head_dim, cosine, sine, positions, cache, out,
+                                       into);
     }
+    if (rows_later) quantize_rows(out, into.codes, into.row_scales);
   }
   void attention(ConstMatrix q, ConstMatrix k, ConstMatrix v, std::size_t head_dim,
                  std::size_t sequence_length, Matrix out) override {

@@ -1,5 +1,5 @@
 #include "kernels/checks.hpp"
-#include "kernels/cuda/fp8_code.cuh"
+#include "kernels/cuda/kept.cuh"
 #include "kernels/cuda/kv_cache.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pack.cuh"
@@ -23,25 +23,19 @@ struct Append {
   unsigned head_packs;  // packs of half a head
 };
 
-/// A pack as the cache keeps it.
+/// Stores the `count` first of a pack as the cache keeps them, from its element `at` on.
 template <DType format, bool aligned>
-__device__ void keep(const Pack& pack, unsigned count, const Scales& scale, unsigned head,
-                     std::uint8_t* cache, std::size_t at) {
-  if constexpr (format == DType::bf16) {
-    store<aligned>(pack, count, reinterpret_cast<Bf16*>(cache) + at);
+__device__ void keep(const Pack& pack, unsigned count, float scale, std::uint8_t* cache,
+                     std::size_t at) {
+  constexpr std::size_t kElement = sizeof(Kept<format>) / kPack;
+  const Kept<format> whole = kept<format>(pack, scale);
+  std::uint8_t* to = cache + at * kElement;
+  if (aligned && count == kPack) {
+    *reinterpret_cast<Kept<format>*>(to) = whole;
   } else {
-    constexpr auto kind = format == DType::e4m3 ? __NV_E4M3 : __NV_E5M2;
-    const float factor = scale.data[scale.count == 1 ? 0 : head];
-    alignas(8) std::uint8_t codes[kPack];
 #pragma unroll
-    for (unsigned i = 0; i < kPack; ++i) codes[i] = exact_code<kind>(pack.at[i], factor);
-    if (aligned && count == kPack) {
-      *reinterpret_cast<uint2*>(cache + at) = *reinterpret_cast<const uint2*>(codes);
-    } else {
-#pragma unroll
-      for (unsigned i = 0; i < kPack; ++i) {
-        if (i < count) cache[at + i] = codes[i];
-      }
+    for (unsigned i = 0; i < sizeof(whole.at); ++i) {
+      if (i < count * kElement) to[i] = whole.at[i];
     }
   }
 }
@@ -84,8 +78,9 @@ struct AppendCell {
                               const Scales& scale, unsigned head, std::uint8_t* cache,
                               std::size_t row, unsigned c) const {
     const std::size_t at = row * x.cache_cols + head * 2 * x.half + c;
-    keep<format, aligned>(first, count, scale, head, cache, at);
-    keep<format, aligned>(second, count, scale, head, cache, at + x.half);
+    const float own = kv_scale(scale, head);
+    keep<format, aligned>(first, count, own, cache, at);
+    keep<format, aligned>(second, count, own, cache, at + x.half);
   }
 };
 

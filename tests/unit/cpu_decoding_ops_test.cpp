@@ -178,41 +178,56 @@ TEST(CpuMultiplyFewSilu, Misfits) {
   EXPECT_THAT(error(6, bf16(3, 6), 4), testing::HasSubstr("silu_multiply: out"));
 }
 
-TEST(CpuCachedAttentionQuantize, HasTheBitsOfSingleCalls) {
-  // Three sequences with room for 9 tokens; four query heads of 16, two of keys and values.
-  const std::uint32_t positions[3] = {0, 4, 8};
-  const TestMatrix q = random_bf16(3, 64, 1);
-  const TestMatrix keys = random_bf16(27, 32, 2), values = random_bf16(27, 32, 3);
-  const KvCache cache = {keys, values, 9, {}, {}};
+/// Three sequences with room for 9 tokens; four query heads of 16, two of keys and values.
+struct StepOperands {
+  TestMatrix q = random_bf16(3, 64, 1), k = random_bf16(3, 32, 2), v = random_bf16(3, 32, 3);
+  TestMatrix cosine = random_bf16(9, 8, 4), sine = random_bf16(9, 8, 5);
+  TestMatrix keys = random_bf16(27, 32, 6), values = random_bf16(27, 32, 7);
+  std::uint32_t positions[3] = {0, 4, 8};
+
+  KvCache cache() { return {keys, values, 9, {}, {}}; }
+  void append(Backend& backend) {
+    backend.rope_append(q, k, v, 16, cosine, sine, positions, cache());
+  }
+  void decode(Backend& backend, Matrix out, const QuantizedRows& into) {
+    backend.decode_attention(q, k, v, 16, cosine, sine, positions, cache(), out, into);
+  }
+};
+
+TEST(CpuDecodeAttention, HasTheBitsOfSingleCalls) {
   for (const auto& [name, backend] : all_cpu_backends()) {
-    TestMatrix expected(DType::bf16, 3, 64);
-    backend->cached_attention(q, cache, positions, 16, expected);
-    for (const Cast cast : {Cast::by_tensor, Cast::by_row}) {
-      TestMatrix out(DType::bf16, 3, 64), at_once(DType::e4m3, 3, 64, 5), alone = at_once;
-      Codes codes(cast, at_once), expected_codes(cast, alone);
-      backend->cached_attention_quantize(q, cache, positions, 16, out, codes.into());
+    StepOperands alone;
+    TestMatrix expected(DType::bf16, 3, 64, 3);
+    alone.append(*backend);
+    backend->cached_attention(alone.q, alone.cache(), alone.positions, 16, expected);
+    for (const Cast cast : kCasts) {
+      StepOperands step;
+      TestMatrix out(DType::bf16, 3, 64, 3);
+      TestMatrix at_once(DType::e4m3, 3, 64, 5), afterwards(DType::e4m3, 3, 64, 5);
+      Codes codes(cast, at_once), expected_codes(cast, afterwards);
+      step.decode(*backend, out, codes.into());
       expected_codes.quantize(*backend, expected);
       EXPECT_TRUE(out == expected) << name;
-      EXPECT_TRUE(at_once == alone) << name;
+      EXPECT_TRUE(step.keys == alone.keys) << name;
+      EXPECT_TRUE(step.values == alone.values) << name;
+      EXPECT_TRUE(at_once == afterwards) << name;
       EXPECT_EQ(codes.row_scales, expected_codes.row_scales) << name;
     }
   }
 }
 
-TEST(CpuCachedAttentionQuantize, Misfits) {
+TEST(CpuDecodeAttention, Misfits) {
   const auto backend = make_cpu_backend(1);
-  const std::uint32_t positions[3] = {0, 4, 8};
-  const TestMatrix q = random_bf16(3, 64, 1), kept = random_bf16(27, 32, 2);
-  const auto error = [&](std::size_t out_cols, std::size_t code_rows) {
+  const auto error = [&](std::size_t out_cols, std::size_t code_rows, std::uint32_t position) {
+    StepOperands step;
+    step.positions[1] = position;
     TestMatrix out(DType::bf16, 3, out_cols), codes(DType::e4m3, code_rows, 64);
-    return shape_error([&] {
-      backend->cached_attention_quantize(q, {kept, kept, 9, {}, {}}, positions, 16, out,
-                                         {codes, {&kCastScale, 1}});
-    });
+    return shape_error([&] { step.decode(*backend, out, {codes, {&kCastScale, 1}}); });
   };
-  EXPECT_EQ(error(64, 3), "nothing thrown");
-  EXPECT_THAT(error(48, 3), testing::HasSubstr("cached_attention: out: expected [3, 64]"));
-  EXPECT_THAT(error(64, 2), testing::HasSubstr("quantize: out: expected [3, 64]"));
+  EXPECT_EQ(error(64, 3, 4), "nothing thrown");
+  EXPECT_THAT(error(48, 3, 4), testing::HasSubstr("cached_attention: out: expected [3, 64]"));
+  EXPECT_THAT(error(64, 2, 4), testing::HasSubstr("quantize: out: expected [3, 64]"));
+  EXPECT_THAT(error(64, 3, 9), testing::HasSubstr("positions: expected at most 9, found 10"));
 }
 
 TEST(CpuTopTokens, FirstOfTheLargestWithoutNaNs) {

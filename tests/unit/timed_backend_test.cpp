@@ -156,21 +156,28 @@ TEST_F(TimedBackendTest, CountsGatedProducts) {
   }
 }
 
-TEST_F(TimedBackendTest, CountsTheCodesOfAttention) {
+TEST_F(TimedBackendTest, CountsAttentionOfADecodingStep) {
   // Two sequences with room for 8 tokens; two query heads of 4, one head of keys and values.
   const std::uint32_t positions[2] = {3, 4};
   const float one = 1.0f;
-  const TestMatrix q = random_bf16(2, 8, 1), kept = random_bf16(16, 4, 2);
+  TestMatrix q = random_bf16(2, 8, 1), k = random_bf16(2, 4, 2), kept = random_bf16(16, 4, 2);
+  const TestMatrix table = random_bf16(8, 2, 3);
   TestMatrix out(DType::bf16, 2, 8), codes(DType::e4m3, 2, 8);
-  timed_.start();
-  timed_.cached_attention_quantize(q, {kept, kept, 8, {}, {}}, positions, 4, out,
-                                   {.codes = codes, .scale = {&one, 1}});
-  timed_.stop();
-  const KernelProfile profile = timed_.profile();
-  ASSERT_EQ(profile.kernels.size(), 1u);
-  EXPECT_EQ(profile.kernels[0].kernel, "cached_attention_quantize");
-  EXPECT_EQ(profile.kernels[0].flop, 4.0 * 2 * 8 * 8);
-  EXPECT_EQ(profile.kernels[0].bytes, 2.0 * 16 + 2 * 2.0 * 64 + 16);
+  for (const bool quantizes : {false, true}) {
+    QuantizedRows into;
+    if (quantizes) into = {.codes = codes, .scale = {&one, 1}};
+    timed_.start();
+    timed_.decode_attention(q, k, k, 4, table, table, positions, {kept, kept, 8, {}, {}}, out,
+                            into);
+    timed_.stop();
+    const KernelProfile profile = timed_.profile();
+    ASSERT_EQ(profile.kernels.size(), 1u);
+    EXPECT_EQ(profile.kernels[0].kernel, "decode_attention");
+    EXPECT_EQ(profile.kernels[0].flop, 4.0 * 2 * 8 * 8);
+    // q, k and v; k and v kept, and the whole cache; the result.
+    EXPECT_EQ(profile.kernels[0].bytes,
+              2.0 * (16 + 2 * 8) + 2.0 * (2 * 8 + 2 * 64) + (quantizes ? 1.0 : 2.0) * 16);
+  }
 }
 
 TEST_F(TimedBackendTest, TimesOtherWorkUnderItsName) {
