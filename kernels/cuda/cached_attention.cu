@@ -79,12 +79,6 @@ class TileCopies {
 };
 
 template <class T>
-__device__ __forceinline__ FinalScales final_scales(const CachedOperands& x, int kv_head) {
-  return {T::kF16 ? kv_scale(x.value_scale, kv_head) : 1.0f,
-          x.codes == nullptr ? 1.0f : *x.code_scale};
-}
-
-template <class T>
 __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const CachedOperands x) {
   if (x.codes == nullptr) let_next_start();  // else keys and values come before the next weight
   extern __shared__ __align__(1024) unsigned char shared_memory[];
@@ -101,9 +95,9 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
   const int position = static_cast<int>(x.positions[sequence]);
   TokenPacks<T> token(x, sequence, kv_head);
   token.load_query();
-  const FinalScales scales = final_scales<T>(x, kv_head);
-  float score_scale = x.score_scale;
-  if (T::kF16) score_scale *= kv_scale(x.key_scale, kv_head);
+  const float key_scale = T::kF16 ? kv_scale(x.key_scale, kv_head) : 1.0f;
+  const FinalScales scales = {T::kF16 ? kv_scale(x.value_scale, kv_head) : 1.0f,
+                              x.codes == nullptr ? 1.0f : *x.code_scale};
   const Walk walk = walk_of(x, position);
   if (x.appends) token.load_rest(position, walk.appends);
   const TileCopies<T> copies(x, walk, shared + T::kBeforeStages);
@@ -115,7 +109,7 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
   if (walk.appends) token.keep(sequence * x.capacity + position, kept);
   __syncthreads();
   const Queries<T> queries(shared);
-  score_scale *= queries.scale();
+  const float score_scale = x.score_scale * queries.scale() * key_scale;
   WarpRows<T> rows;
   clear(rows);
   for (int tile = 0; tile < walk.tiles; ++tile) {
@@ -189,6 +183,33 @@ void expect_supported(const KvCache& cache, std::size_t q_heads, std::size_t kv_
   }
 }
 
+/// All but what depends on the number of splits.
+CachedOperands operands_of(ConstMatrix q, const KvCache& cache, const std::uint32_t* positions,
+                           std::size_t head_dim, Matrix out, const QuantizedRows& into,
+                           const NewToken* token) {
+  CachedOperands x{};
+  x.q = static_cast<const Bf16*>(q.data);
+  x.q_aligned = rows_aligned(q, sizeof(Pack));
+  x.appends = token != nullptr;
+  if (token != nullptr) x.token = *token;
+  x.keys = static_cast<std::uint8_t*>(cache.keys.data);
+  x.values = static_cast<std::uint8_t*>(cache.values.data);
+  x.out = static_cast<Bf16*>(out.data);
+  x.codes = static_cast<std::uint8_t*>(into.codes.data);
+  x.code_scale = into.scale.data;
+  x.positions = positions;
+  x.q_stride = static_cast<std::int64_t>(q.stride);
+  x.out_stride = static_cast<std::int64_t>(out.stride);
+  x.code_stride = static_cast<std::int64_t>(into.codes.stride);
+  x.row_bytes = static_cast<std::int64_t>(cache.keys.cols * size_of(cache.keys.dtype));
+  x.capacity = static_cast<int>(cache.capacity);
+  x.group = static_cast<int>(q.cols / cache.keys.cols);
+  x.key_scale = cache.key_scale;
+  x.value_scale = cache.value_scale;
+  x.score_scale = kLog2E / std::sqrt(static_cast<float>(head_dim));
+  return x;
+}
+
 }  // namespace
 
 void CudaCachedAttention::reserve(cudaStream_t stream, std::size_t floats, std::size_t counters) {
@@ -227,31 +248,13 @@ void CudaCachedAttention::run(cudaStream_t stream, ConstMatrix q, const KvCache&
   const std::size_t splits = ceil_divide(tiles, split_tiles);
   const std::size_t parts = splits > 1 ? sequences * q_heads * splits : 0;
   if (parts > 0) reserve(stream, parts * (head_dim + 2), sequences * kv_heads);
-  auto* partials = parts > 0 ? static_cast<float*>(partials_.get()) : nullptr;
-  CachedOperands x{};
-  x.q = static_cast<const Bf16*>(q.data);
-  x.q_aligned = rows_aligned(q, sizeof(Pack));
-  x.appends = token != nullptr;
-  if (token != nullptr) x.token = *token;
-  x.keys = static_cast<std::uint8_t*>(cache.keys.data);
-  x.values = static_cast<std::uint8_t*>(cache.values.data);
-  x.out = static_cast<Bf16*>(out.data);
-  x.codes = static_cast<std::uint8_t*>(into.codes.data);
-  x.code_scale = into.scale.data;
-  x.positions = positions;
-  x.q_stride = static_cast<std::int64_t>(q.stride);
-  x.out_stride = static_cast<std::int64_t>(out.stride);
-  x.code_stride = static_cast<std::int64_t>(into.codes.stride);
-  x.row_bytes = static_cast<std::int64_t>(cache.keys.cols * size_of(cache.keys.dtype));
-  x.capacity = static_cast<int>(cache.capacity);
+  CachedOperands x = operands_of(q, cache, positions, head_dim, out, into, token);
   x.split_keys = static_cast<int>(split_tiles * kTileKeys);
-  x.group = static_cast<int>(q_heads / kv_heads);
-  x.key_scale = cache.key_scale;
-  x.value_scale = cache.value_scale;
-  x.score_scale = kLog2E / std::sqrt(static_cast<float>(head_dim));
-  x.sums = partials;
-  x.marks = reinterpret_cast<float2*>(partials + parts * head_dim);
-  x.arrivals = static_cast<std::uint32_t*>(arrivals_.get());
+  if (parts > 0) {
+    x.sums = static_cast<float*>(partials_.get());
+    x.marks = reinterpret_cast<float2*>(x.sums + parts * head_dim);
+    x.arrivals = static_cast<std::uint32_t*>(arrivals_.get());
+  }
   const dim3 grid(static_cast<unsigned>(splits), static_cast<unsigned>(kv_heads),
                   static_cast<unsigned>(sequences));
   launch_for_head_dim(stream, x, grid, cache.keys.dtype, head_dim);

@@ -109,15 +109,15 @@ __device__ __forceinline__ void merge_warps(const CachedOperands& x, const Final
 /// the L2 cache. The counter is as before for the next kernel.
 __device__ __forceinline__ bool arrives_last(const CachedOperands& x) {
   __shared__ bool last;
+  std::uint32_t* arrivals = x.arrivals + blockIdx.z * gridDim.y + blockIdx.y;
   __threadfence();
   __syncthreads();
   if (threadIdx.x == 0) {
-    std::uint32_t* arrivals = x.arrivals + blockIdx.z * gridDim.y + blockIdx.y;
     last = atomicAdd(arrivals, 1u) + 1 == gridDim.x;
-    if (last) *arrivals = 0;
     __threadfence();
   }
   __syncthreads();
+  if (last && threadIdx.x == 0) *arrivals = 0;
   return last;
 }
 

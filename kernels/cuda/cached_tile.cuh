@@ -41,6 +41,7 @@ struct CachedTile {
   static constexpr int kQueryBytes = kMostGroup * head_dim * 2;
   static constexpr int kKeptBytes = 2 * kRowBytes;  // a new token's key and value
   static constexpr int kBeforeStages = kQueryBytes + kKeptBytes;
+  static_assert(kBeforeStages % kRowBytes == 0, "chunks' places are exclusive ors of addresses");
   static constexpr int kMergeBytes = kWarps * kMostGroup * head_dim * 4;
 
   /// No more than is needed for a walk over so many tiles: what is left takes blocks of the kernel
@@ -71,19 +72,22 @@ __device__ __forceinline__ unsigned tile_offset(int row, int chunk) {
   }
 }
 
-/// Starts copying kTileKeys rows; rows from `existing` on become zeros.
+/// Starts copying kTileKeys rows; rows from `existing` on become zeros. A thread's rows are so many
+/// apart that they lie at the same place of eight.
 template <class T, bool of_values>
 __device__ __forceinline__ void copy_tile(unsigned shared, const std::uint8_t* from,
                                           std::int64_t row_bytes, int existing) {
-  constexpr int kChunks = T::kRowBytes / 16;
+  constexpr unsigned kChunks = T::kRowBytes / 16;
+  constexpr int kStep = T::kThreads / kChunks;
+  static_assert(kStep % 8 == 0 && kTileKeys % kStep == 0);
+  const int first = static_cast<int>(threadIdx.x / kChunks);
+  const int chunk = static_cast<int>(threadIdx.x % kChunks);
+  const unsigned to = shared + tile_offset<T, of_values>(first, chunk);
+  const std::uint8_t* source = from + first * row_bytes + chunk * 16;
 #pragma unroll
-  for (int i = 0; i < kTileKeys * kChunks / T::kThreads; ++i) {
-    const int at = i * T::kThreads + static_cast<int>(threadIdx.x);
-    const int row = at / kChunks;
-    const int chunk = at % kChunks;
-    copy_async(shared + tile_offset<T, of_values>(row, chunk),
-               reinterpret_cast<const __nv_bfloat16*>(from + row * row_bytes + chunk * 16),
-               row < existing);
+  for (int i = 0; i < kTileKeys / kStep; ++i, source += kStep * row_bytes) {
+    copy_async(to + i * kStep * T::kRowBytes, reinterpret_cast<const __nv_bfloat16*>(source),
+               first + i * kStep < existing);
   }
 }
 

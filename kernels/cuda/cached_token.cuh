@@ -40,10 +40,7 @@ class TokenPacks {
       : x_(x), sequence_(sequence), kv_head_(kv_head) {}
 
   __device__ __forceinline__ void load_query() {
-    if (head() >= x_.group) return;
-    const std::int64_t at = (kv_head_ * x_.group + head()) * T::kHeadDim + pack() * 8;
-    const std::uint16_t* from = x_.q + sequence_ * x_.q_stride + at;
-    query_ = x_.q_aligned ? load_pair<true>(from, kHalf) : load_pair<false>(from, kHalf);
+    if (x_.q_aligned && head() < x_.group) query_ = load_pair<true>(query(), kHalf);
   }
 
   /// keeps: this block has the token's place in the cache.
@@ -63,8 +60,9 @@ class TokenPacks {
     if (head() >= kMostGroup) return;
     if (head() >= x_.group) {
       query_ = {};
-    } else if (x_.appends) {
-      rotate(query_, cosines_, sines_);
+    } else {
+      if (!x_.q_aligned) query_ = load_pair<false>(query(), kHalf);
+      if (x_.appends) rotate(query_, cosines_, sines_);
     }
     store_shared(queries + query_offset<T>(head(), pack()), query_.first);
     store_shared(queries + query_offset<T>(head(), pack() + T::kPairs), query_.second);
@@ -99,6 +97,10 @@ class TokenPacks {
   /// 0: k, 1: v, others none.
   __device__ static unsigned row() {
     return (threadIdx.x - static_cast<unsigned>(T::kThreads - 32)) / T::kPairs;
+  }
+  __device__ const std::uint16_t* query() const {
+    const std::int64_t at = (kv_head_ * x_.group + head()) * T::kHeadDim + pack() * 8;
+    return x_.q + sequence_ * x_.q_stride + at;
   }
   __device__ static void store_shared(unsigned to, const Pack& pack) {
     const auto& words = *reinterpret_cast<const uint4*>(&pack);

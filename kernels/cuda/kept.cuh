@@ -15,15 +15,14 @@ struct alignas(kPack* size_of(format)) Kept {
 /// scale: of the head; bf16 has none.
 template <DType format>
 __device__ inline Kept<format> kept(const Pack& pack, float scale) {
-  Kept<format> kept;
+  Kept<format> result;
   if constexpr (format == DType::bf16) {
-    *reinterpret_cast<Pack*>(&kept) = pack;
+    *reinterpret_cast<Pack*>(&result) = pack;
   } else {
     constexpr auto kind = format == DType::e4m3 ? __NV_E4M3 : __NV_E5M2;
-#pragma unroll
-    for (unsigned i = 0; i < kPack; ++i) kept.at[i] = exact_code<kind>(pack.at[i], scale);
+    quantize_elements<kind, kPack>(pack.at, Divisor(scale), result.at);
   }
-  return kept;
+  return result;
 }
 
 /// Of one KV head; 1 where there is none, as for bf16.
