@@ -176,7 +176,9 @@ class Backend {
   /// rope_append of one new token a sequence, cached_attention of what that leaves in q, and where
   /// `into` has codes quantize or quantize_rows, like add_rms_norm_quantize. A backend that does
   /// all at once may leave q and k as they are, and where there are codes out unwritten. The bits
-  /// are the same. `out` and the codes may not lie where q, k or v do.
+  /// are the same. `out` and the codes may not lie where q, k or v do. cuda may read positions and
+  /// what the cache holds before them as soon as what came before the last `embed` is done: nothing
+  /// since then may have written them.
   virtual void decode_attention(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim,
                                 ConstMatrix cosine, ConstMatrix sine,
                                 const std::uint32_t* positions, const KvCache& cache, Matrix out,

@@ -19,6 +19,9 @@ constexpr Repetition kSteps = {.warm_up = 3, .least = 20, .most = 100};
 /// Positions before the end of a context that steps are measured at: more than there are steps.
 constexpr std::size_t kLastPositions = 128;
 
+/// Steps that are queued at once.
+constexpr std::size_t kStepsAhead = 8;
+
 std::vector<std::uint32_t> pseudo_random_ids(std::size_t count, const ModelConfig& config) {
   std::mt19937_64 generator(1234);
   std::vector<std::uint32_t> ids(count);
@@ -45,8 +48,8 @@ ProfiledPass measure_prompt(const PassContext& context, Decoder& decoder, const 
     decoder.prefill(prompt);
     decoder.tokens();
   };
-  const std::vector<double> seconds = time_runs(
-      context.control, kPrompts, [] {}, run);
+  const std::vector<double> seconds = repeat_runs(
+      context.control, kPrompts, [] {}, [&] { return std::vector<double>{seconds_of(run)}; });
   context.backend.start();
   run();
   context.backend.stop();
@@ -71,6 +74,21 @@ class Batch {
     ++next_;
     decoder_.tokens();
   }
+  /// Seconds of several steps on the device, from the end of one to that of the next, which has
+  /// been queued by then.
+  std::vector<double> run_ahead(Backend& backend, Recording& step) {
+    const std::size_t count = std::min(kStepsAhead, end_ - next_);
+    backend.mark(0);
+    for (std::size_t i = 1; i <= count; ++i) {
+      step.replay();
+      backend.mark(i);
+    }
+    next_ += count;
+    decoder_.tokens();
+    std::vector<double> seconds;
+    for (std::size_t i = 1; i <= count; ++i) seconds.push_back(backend.seconds_between(i - 1, i));
+    return seconds;
+  }
 
  private:
   Decoder& decoder_;
@@ -87,9 +105,9 @@ ProfiledPass measure_decoding(const PassContext& context, Decoder& decoder, cons
   std::vector<double> seconds;
   {
     const auto recording = context.backend.record_untimed(step);
-    seconds = time_runs(
+    seconds = repeat_runs(
         context.control, kSteps, [&] { batch.prepare(); },
-        [&] { batch.run([&] { recording->replay(); }); });
+        [&] { return batch.run_ahead(context.backend, *recording); });
   }
   const auto recording = context.backend.record(step);
   for (int i = 0; i < 2; ++i) {  // the second is warm

@@ -26,11 +26,11 @@ struct PassContext {
   Pauses pauses;
 };
 
-/// Measures one pass of a model: repeated and on the wall clock, on the slowest rank; then once
-/// more kernel by kernel, on rank 0. A prompt: from ids on the host to the next token there.
-/// Decoding: from a step of every sequence, replayed, to its tokens on the host; the last step
-/// stands at the end of the context. Makes a decoder, which is gone afterwards. Complete on rank 0;
-/// collective.
+/// Measures one pass of a model: repeated, on the slowest rank; then once more kernel by kernel, on
+/// rank 0. A prompt: on the wall clock, from ids on the host to the next token there. Decoding: on
+/// the device, from a step of every sequence to the next, which is queued before that one ends,
+/// since all that it needs is on the device; the last step stands at the end of the context. Makes
+/// a decoder, which is gone afterwards. Complete on rank 0; collective.
 ProfiledPass measure_pass(const PassContext& context, const DecoderWeights& weights,
                           const PassKey& key);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <string>
 
 #include "jobs/packing.hpp"
@@ -27,20 +28,26 @@ std::vector<double> slowest(const Control& control, const std::vector<double>& o
 
 }  // namespace
 
-std::vector<double> time_runs(const Control& control, const Repetition& repetition,
-                              const std::function<void()>& prepare,
-                              const std::function<void()>& run) {
+double seconds_of(const std::function<void()>& work) {
+  const Clock::time_point begin = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+std::vector<double> repeat_runs(const Control& control, const Repetition& repetition,
+                                const std::function<void()>& prepare,
+                                const std::function<std::vector<double>()>& run) {
   const auto agreed = [&](bool wants) { return control.broadcast(wants ? "more" : "") != ""; };
-  const auto timed_run = [&] {
-    const Clock::time_point begin = Clock::now();
-    run();
-    return std::chrono::duration<double>(Clock::now() - begin).count();
-  };
   double spent = 0;
+  const auto measured_run = [&] {
+    std::vector<double> seconds = run();
+    spent = std::accumulate(seconds.begin(), seconds.end(), spent);
+    return seconds;
+  };
   for (std::size_t i = 0; i < repetition.warm_up; ++i) {
     prepare();
     if (!agreed(spent < repetition.seconds)) break;
-    spent += timed_run();
+    measured_run();
   }
   std::vector<double> own;
   spent = 0;
@@ -52,8 +59,8 @@ std::vector<double> time_runs(const Control& control, const Repetition& repetiti
   for (;;) {
     prepare();
     if (!agreed(wants_more())) break;
-    own.push_back(timed_run());
-    spent += own.back();
+    const std::vector<double> seconds = measured_run();
+    own.insert(own.end(), seconds.begin(), seconds.end());
   }
   return slowest(control, own);
 }

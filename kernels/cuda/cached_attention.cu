@@ -11,6 +11,7 @@
 #include "kernels/cuda/cached_tile.cuh"
 #include "kernels/cuda/cached_token.cuh"
 #include "kernels/cuda/cuda_check.hpp"
+#include "kernels/cuda/last_block.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pack.cuh"
 
@@ -80,7 +81,6 @@ class TileCopies {
 
 template <class T>
 __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const CachedOperands x) {
-  if (x.codes == nullptr) let_next_start();  // else keys and values come before the next weight
   extern __shared__ __align__(1024) unsigned char shared_memory[];
   __shared__ Mark marks[T::kWarps][kMostGroup];
   const unsigned shared = static_cast<unsigned>(__cvta_generic_to_shared(shared_memory));
@@ -90,21 +90,22 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
   const std::int64_t sequence = blockIdx.z;
   const int warp = static_cast<int>(threadIdx.x) / 32;
 
-  wait_for_earlier();
-  // All loads are under way before the first is used, but for the position.
-  const int position = static_cast<int>(x.positions[sequence]);
-  TokenPacks<T> token(x, sequence, kv_head);
-  token.load_query();
+  if (!x.appends) wait_for_earlier();
+  // Positions and the keys and values before them are older than the pass.
+  const int position = static_cast<int>(__ldcg(x.positions + sequence));
   const float key_scale = T::kF16 ? kv_scale(x.key_scale, kv_head) : 1.0f;
   const FinalScales scales = {T::kF16 ? kv_scale(x.value_scale, kv_head) : 1.0f,
                               x.codes == nullptr ? 1.0f : *x.code_scale};
+  TokenPacks<T> token(x, sequence, kv_head);
   const Walk walk = walk_of(x, position);
-  if (x.appends) token.load_rest(position, walk.appends);
+  if (x.appends) token.load_angles(position);
   const TileCopies<T> copies(x, walk, shared + T::kBeforeStages);
 #pragma unroll
   for (int tile = 0; tile < T::kStages - 1; ++tile) copies.start(tile);
-  if (x.codes != nullptr) let_next_start();
-
+  let_next_start();
+  wait_for_earlier();
+  token.load_query();
+  if (walk.appends) token.load_own();
   token.store_query(shared);
   if (walk.appends) token.keep(sequence * x.capacity + position, kept);
   __syncthreads();
@@ -134,7 +135,8 @@ __global__ void __launch_bounds__(T::kThreads) cached_attention_kernel(const Cac
   leave_parts(rows, score_scale, x.group, reinterpret_cast<float*>(stages), marks);
   __syncthreads();
   merge_warps<T>(x, scales, reinterpret_cast<const float*>(stages), marks);
-  if (x.sums == nullptr || !arrives_last(x)) return;
+  if (x.sums == nullptr) return;
+  if (!arrives_last(x.arrivals + sequence * gridDim.y + kv_head, gridDim.x)) return;
   merge_splits<T>(x, scales, *reinterpret_cast<SplitWeights*>(stages));
 }
 

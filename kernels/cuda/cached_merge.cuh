@@ -105,22 +105,6 @@ __device__ __forceinline__ void merge_warps(const CachedOperands& x, const Final
   }
 }
 
-/// True in the block whose parts of a sequence and head of k and v are there last: then all are, in
-/// the L2 cache. The counter is as before for the next kernel.
-__device__ __forceinline__ bool arrives_last(const CachedOperands& x) {
-  __shared__ bool last;
-  std::uint32_t* arrivals = x.arrivals + blockIdx.z * gridDim.y + blockIdx.y;
-  __threadfence();
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    last = atomicAdd(arrivals, 1u) + 1 == gridDim.x;
-    __threadfence();
-  }
-  __syncthreads();
-  if (last && threadIdx.x == 0) *arrivals = 0;
-  return last;
-}
-
 /// What each split's part of a row weighs, 0 where there is none, and their total.
 struct SplitWeights {
   float of[kMostGroup][2 * kSplitsAtOnce];

@@ -43,16 +43,20 @@ class TokenPacks {
     if (x_.q_aligned && head() < x_.group) query_ = load_pair<true>(query(), kHalf);
   }
 
-  /// keeps: this block has the token's place in the cache.
-  __device__ __forceinline__ void load_rest(int position, bool keeps) {
+  __device__ __forceinline__ void load_angles(int position) {
     const NewToken& token = x_.token;
     const std::int64_t column = pack() * 8;
     cosines_ = load<true>(token.cosine + position * token.cosine_stride + column, kPack);
     sines_ = load<true>(token.sine + position * token.sine_stride + column, kPack);
-    if (!keeps || row() >= 2) return;
+  }
+
+  /// Its key and value, in the block that has their place in the cache.
+  __device__ __forceinline__ void load_own() {
+    if (row() >= 2) return;
+    const NewToken& token = x_.token;
     const std::uint16_t* from =
         row() == 0 ? token.k + sequence_ * token.k_stride : token.v + sequence_ * token.v_stride;
-    token_ = load_pair<true>(from + kv_head_ * T::kHeadDim + column, kHalf);
+    token_ = load_pair<true>(from + kv_head_ * T::kHeadDim + pack() * 8, kHalf);
   }
 
   /// Rows beyond the group are zeros.

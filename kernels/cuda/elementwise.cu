@@ -167,13 +167,14 @@ void interleave(cudaStream_t stream, const void* gathered, std::size_t part_byte
 
 }  // namespace
 
-// Reads and writes 2 bytes each an element of out.
+// Reads and writes 2 bytes each an element of out. A pass begins with it: decode_attention, which
+// starts early, relies on its start in turn.
 void cuda_embed(cudaStream_t stream, const std::uint32_t* ids, ConstMatrix table,
                 std::uint32_t first_id, Matrix out) {
   expect_matrix("embed: table", table, table.rows, table.cols);
   expect_matrix("embed: out", out, out.rows, table.cols);
   const auto launch = [&](auto operation) {
-    transform_cells(stream, out.rows, ceil_divide(out.cols, kPack), operation);
+    transform_cells(stream, out.rows, ceil_divide(out.cols, kPack), operation, Start::in_turn);
   };
   const Rows<const Bf16> from = rows_of<Bf16>(table);
   const Rows<Bf16> to = rows_of<Bf16>(out);

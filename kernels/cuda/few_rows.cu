@@ -12,6 +12,8 @@
 namespace fp8cal {
 namespace {
 
+constexpr int kEarlyStages = 2;  // under way at once, while the kernel before still runs
+
 /// The results that a thread stores, and what their sums are multiplied by.
 template <class P>
 class Results {
@@ -93,7 +95,12 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const FewRowsProd
   const int first_column = static_cast<int>(blockIdx.x) * P::kColumns;
   const Walk<P> walk(p, first_column, shared_memory);
 #pragma unroll
-  for (int i = 0; i < P::kStages - 1; ++i) walk.copy_weight(i);
+  for (int i = 0; i < P::kStages - 1; ++i) {
+    walk.copy_weight(i);
+    close_copies();
+    // A few at a time: what the kernel before still reads would wait behind them.
+    if (i >= kEarlyStages) wait_for_groups<kEarlyStages>();
+  }
   Results<P> results(p, first_column);
   let_next_start();
   wait_for_earlier();  // x may be what the kernel before writes, a weight is not
@@ -147,17 +154,25 @@ void launch(cudaStream_t stream, const FewRowsProduct& product) {
   launch_early(stream, kernel, blocks, 32 * kWarps, kSharedBytes, product);
 }
 
-/// Blocks that all find room at two a multiprocessor must not crowd on some of them at three, where
-/// they would share what one multiprocessor can read.
+/// Blocks that all find room at two a multiprocessor, or three, must not crowd on some of them at
+/// more, where they would share what one multiprocessor can read. Of blocks that come one after the
+/// other, many small ones leave the shortest pauses in between.
 template <Meeting meeting, int column_tiles, int x_rows, bool gated>
 void launch_spread(cudaStream_t stream, const FewRowsProduct& product) {
   using Two = Plan<meeting, column_tiles, x_rows, 2, gated>;
   using Three = Plan<meeting, column_tiles, x_rows, 3, gated>;
+  using Most = Plan<meeting, column_tiles, x_rows, x_rows == 1 ? 4 : 3, gated>;
   const int multiprocessors = attribute_of_device(cudaDevAttrMultiProcessorCount);
   if (product.columns <= 2 * multiprocessors * Two::kColumns) {
+    if constexpr (meeting == Meeting::e4m3 && x_rows == 1) {
+      using TwoLong = Plan<meeting, column_tiles, x_rows, 2, gated, true>;
+      if (product.row_bytes > kLongWalk) return launch<TwoLong>(stream, product);
+    }
     launch<Two>(stream, product);
-  } else {
+  } else if (product.columns <= 3 * multiprocessors * Three::kColumns) {
     launch<Three>(stream, product);
+  } else {
+    launch<Most>(stream, product);
   }
 }
 

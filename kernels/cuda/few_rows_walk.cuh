@@ -20,10 +20,11 @@ namespace fp8cal {
 inline constexpr int kWarps = 8;       // of a block; they take turns along k
 inline constexpr int kStepBytes = 64;  // of a weight's row, that a warp multiplies at a time
 inline constexpr int kStride = kWarps * kStepBytes;
-inline constexpr int kPieceBytes = 512;        // 16 of each lane
-inline constexpr int kRingsBytes = 216 << 10;  // of shared memory, of a multiprocessor's blocks
-inline constexpr int kTileColumns = 16;        // output columns of a fragment
-inline constexpr int kTileRows = 8;            // rows of x of a fragment
+inline constexpr int kPieceBytes = 512;         // 16 of each lane
+inline constexpr int kRingsBytes = 216 << 10;   // of shared memory, of a multiprocessor's blocks
+inline constexpr int kLongWalk = 16 * kStride;  // bytes of a weight's row
+inline constexpr int kTileColumns = 16;         // output columns of a fragment
+inline constexpr int kTileRows = 8;             // rows of x of a fragment
 
 /// How the operands meet.
 enum class Meeting { bf16, e4m3, mixed };  // mixed: x bf16, weight e4m3
@@ -68,8 +69,9 @@ __device__ __forceinline__ std::uint32_t widen_pair(std::uint32_t high_bytes) {
 
 /// How a block goes about it: its fragments, for up to x_rows rows of x; how many blocks share a
 /// multiprocessor; and whether the weight is a gate's and below it that of what it gates: then each
-/// fragment has eight columns of both.
-template <Meeting meeting_, int column_tiles_, int x_rows, int blocks, bool gated_>
+/// fragment has eight columns of both. long_walk: along k.
+template <Meeting meeting_, int column_tiles_, int x_rows, int blocks, bool gated_,
+          bool long_walk = false>
 struct Plan {
   static constexpr Meeting meeting = meeting_;
   static constexpr bool gated = gated_;
@@ -84,10 +86,11 @@ struct Plan {
   static constexpr int kWeightBytes = 2 * column_tiles * kPieceBytes;  // of a stage
   static constexpr int kStageBytes = kWeightBytes + row_tiles * kXLoads * kXPieceBytes;
   // Of a ring. x waits behind the weights that were asked for before it, so more of them are no
-  // help where a walk is short: the best of 4 to 8 for FP8 weights of the 8B shape on an H200.
+  // help where a walk is short: the best of 4 to 12 for FP8 weights of the 8B shape on an H200.
   static constexpr int kMostStages = x_rows > 1 || meeting == Meeting::bf16 ? 12
-                                     : meeting == Meeting::e4m3             ? 5
-                                                                            : 4;
+                                     : meeting == Meeting::mixed            ? 4
+                                     : long_walk                            ? 8
+                                                                            : 5;
   static constexpr int kSharedBytes = kRingsBytes / blocks;
   static constexpr int kStages = std::clamp(kSharedBytes / (kWarps * kStageBytes), 3, kMostStages);
   static constexpr int kWarpBytes = kStages * kStageBytes;

@@ -32,11 +32,14 @@ __device__ __forceinline__ void wait_for_earlier() {
 #endif
 }
 
-/// Launches a kernel that calls wait_for_earlier, as soon as the one before it lets it start: for
-/// kernels so short that the pauses between them count. On GPUs before sm_90 as any other.
+/// When a kernel starts: as soon as the one before it lets it; or in turn, when that is done. What
+/// an early one does before wait_for_earlier comes after all that was before the last one in turn.
+enum class Start { early, in_turn };
+
+/// Launches a kernel that calls wait_for_earlier. On GPUs before sm_90 all start in turn.
 template <class... Parameters, class... Arguments>
-void launch_early(cudaStream_t stream, void (*kernel)(Parameters...), dim3 grid, dim3 block,
-                  std::size_t shared_bytes, const Arguments&... arguments) {
+void launch_kernel(Start start, cudaStream_t stream, void (*kernel)(Parameters...), dim3 grid,
+                   dim3 block, std::size_t shared_bytes, const Arguments&... arguments) {
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
@@ -46,8 +49,15 @@ void launch_early(cudaStream_t stream, void (*kernel)(Parameters...), dim3 grid,
   launch.dynamicSmemBytes = shared_bytes;
   launch.stream = stream;
   launch.attrs = &early;
-  launch.numAttrs = can_launch_early() ? 1 : 0;
+  launch.numAttrs = start == Start::early && can_launch_early() ? 1 : 0;
   FP8CAL_CUDA(cudaLaunchKernelEx(&launch, kernel, Parameters(arguments)...));
+}
+
+/// For kernels so short that the pauses between them count.
+template <class... Parameters, class... Arguments>
+void launch_early(cudaStream_t stream, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+                  std::size_t shared_bytes, const Arguments&... arguments) {
+  launch_kernel(Start::early, stream, kernel, grid, block, shared_bytes, arguments...);
 }
 
 /// body(row, column) for each cell, neighbouring columns on neighbouring threads.
@@ -114,13 +124,14 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class Body>
-void transform_cells(cudaStream_t stream, std::size_t rows, std::size_t columns, const Body& body) {
+void transform_cells(cudaStream_t stream, std::size_t rows, std::size_t columns, const Body& body,
+                     Start start = Start::early) {
   if (rows == 0 || columns == 0) return;
   const dim3 block = cell_block(columns);
   const std::size_t block_rows = std::size_t{kCellsAtOnce} * block.y;
   const dim3 grid(static_cast<unsigned>(std::min(ceil_divide(columns, block.x), kMaxGridX)),
                   static_cast<unsigned>(std::min(ceil_divide(rows, block_rows), kMaxGridY)));
-  launch_early(stream, transform_cells_kernel<Body>, grid, block, 0, rows, columns, body);
+  launch_kernel(start, stream, transform_cells_kernel<Body>, grid, block, 0, rows, columns, body);
 }
 
 /// Threads of a block that handles one row. They depend on its length alone, and so does the order

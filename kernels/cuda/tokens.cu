@@ -22,6 +22,25 @@ __device__ std::uint64_t rank_of(Bf16 bits, std::uint32_t column) {
   return static_cast<std::uint64_t>(ordered) << 32 | (0xFFFFFFFFu - column);
 }
 
+/// The largest of a whole pack; NaN where there is nothing else.
+__device__ float largest_of(const Pack& pack) {
+  const auto* pairs = reinterpret_cast<const __nv_bfloat162*>(&pack);
+  const __nv_bfloat162 largest = __hmax2(__hmax2(pairs[0], pairs[1]), __hmax2(pairs[2], pairs[3]));
+  return __bfloat162float(__hmax(__low2bfloat16(largest), __high2bfloat16(largest)));
+}
+
+/// The rank of the first of the elements that are largest, or `best` where that is above.
+__device__ std::uint64_t better_of(const Pack& pack, unsigned count, std::uint32_t column,
+                                   std::uint64_t best) {
+#pragma unroll
+  for (unsigned i = 0; i < kPack; ++i) {
+    if (i >= count) continue;
+    const std::uint64_t rank = rank_of(pack.at[i], column + i);
+    best = rank > best ? rank : best;
+  }
+  return best;
+}
+
 template <bool aligned>
 __global__ void __launch_bounds__(kTopThreads)
     top_tokens_kernel(ConstMatrix logits, std::uint32_t first_id, TopToken* tops) {
@@ -30,16 +49,15 @@ __global__ void __launch_bounds__(kTopThreads)
   const std::size_t r = blockIdx.x;
   const auto* row = static_cast<const Bf16*>(logits.data) + r * logits.stride;
   std::uint64_t best = 0;
-#pragma unroll 4
+  float largest = -INFINITY;  // of those seen; few packs have a larger one
+#pragma unroll 8
   for (std::size_t c = threadIdx.x * kPack; c < logits.cols; c += kTopThreads * kPack) {
     const unsigned count = pack_size(c, logits.cols);
     const Pack pack = load<aligned>(row + c, count);
-#pragma unroll
-    for (unsigned i = 0; i < kPack; ++i) {
-      if (i >= count) continue;
-      const std::uint64_t rank = rank_of(pack.at[i], static_cast<std::uint32_t>(c + i));
-      best = rank > best ? rank : best;
-    }
+    const float of_pack = largest_of(pack);
+    if (count == kPack && best != 0 && !(of_pack > largest)) continue;
+    best = better_of(pack, count, static_cast<std::uint32_t>(c), best);
+    largest = fmaxf(largest, of_pack);
   }
   best = reduce_block(best, [](std::uint64_t a, std::uint64_t b) { return a > b ? a : b; });
   if (threadIdx.x != 0) return;

@@ -142,14 +142,16 @@ TEST_F(MeasureTest, RefusesWhatIsNoModelOrResult) {
 }
 
 TEST_F(MeasureTest, RunsAreCountedAfterWarmUp) {
-  std::size_t prepared = 0, runs = 0;
+  std::size_t prepared = 0, runs = 0, times_a_run = 1;
   const auto count = [&](const Repetition& repetition) {
     prepared = runs = 0;
     const auto run = [&] {
       ++runs;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      const double seconds =
+          seconds_of([] { std::this_thread::sleep_for(std::chrono::milliseconds(2)); });
+      return std::vector<double>(times_a_run, seconds);
     };
-    const std::size_t counted = time_runs(
+    const std::size_t counted = repeat_runs(
                                     control_, repetition, [&] { ++prepared; }, run)
                                     .size();
     EXPECT_GE(prepared, runs);
@@ -162,6 +164,9 @@ TEST_F(MeasureTest, RunsAreCountedAfterWarmUp) {
   EXPECT_EQ(count({.warm_up = 0, .least = 5, .most = 20, .seconds = 0.001, .most_seconds = 0.001}),
             kFewest);
   EXPECT_EQ(count({.warm_up = 0, .least = 1, .most = 2, .seconds = 60}), 2u);
+  times_a_run = 4;
+  EXPECT_EQ(count({.warm_up = 2, .least = 5, .most = 10, .seconds = 60}), 12u);
+  EXPECT_EQ(runs, 2u + 3);
 }
 
 }  // namespace
