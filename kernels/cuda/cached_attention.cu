@@ -30,6 +30,7 @@ namespace {
 using Bf16 = std::uint16_t;
 
 constexpr int kBlocksAHead = 32;  // of one head, over all sequences: 8 heads fill a large GPU
+constexpr std::size_t kFewestTiles = 2;  // of a block
 static_assert(kBlocksAHead <= kMostSplits);
 constexpr float kLog2E = 1.44269504f;
 
@@ -245,7 +246,9 @@ void CudaCachedAttention::run(cudaStream_t stream, ConstMatrix q, const KvCache&
   expect_supported(cache, q_heads, kv_heads);
 
   const std::size_t tiles = ceil_divide(cache.capacity, kTileKeys);
-  const std::size_t wanted = std::min(ceil_divide(kBlocksAHead, sequences), tiles);
+  // Fewer would take longer to be put together than they save.
+  const std::size_t wanted =
+      std::min(ceil_divide(kBlocksAHead, sequences), ceil_divide(tiles, kFewestTiles));
   const std::size_t split_tiles = ceil_divide(tiles, wanted);
   const std::size_t splits = ceil_divide(tiles, split_tiles);
   const std::size_t parts = splits > 1 ? sequences * q_heads * splits : 0;

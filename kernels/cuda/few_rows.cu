@@ -14,12 +14,14 @@ namespace {
 
 constexpr int kEarlyStages = 2;  // under way at once, while the kernel before still runs
 
-/// The results that a thread stores, and what their sums are multiplied by.
+/// The results that a thread stores, and what their sums are multiplied by. Scales are read long
+/// before they are used: they lie in memory, not in the L2 cache.
 template <class P>
 class Results {
  public:
   __device__ Results(const FewRowsProduct& p, int first_column)
       : p_(p), first_column_(first_column) {
+    if (P::gated && p.codes != nullptr) code_scale_ = *p.code_scale;
     if constexpr (P::meeting != Meeting::bf16) {
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
@@ -33,21 +35,18 @@ class Results {
     }
   }
 
-  /// Once those of x are there, and long before they are needed: reading them takes its time.
-  __device__ void read_other_scales() {
-    if (P::gated && p_.codes != nullptr) divisor_ = Divisor(*p_.code_scale);
+  /// Once they are there.
+  __device__ void read_x_scales() {
     if constexpr (P::meeting == Meeting::e4m3) {
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
-        if (!exists(i)) continue;
-        const float scale = p_.x_scale.data[p_.x_scale.count == 1 ? 0 : row(i)];
-#pragma unroll
-        for (int part = 0; part < P::kParts; ++part) scales_[i][part] *= scale;
+        if (exists(i)) x_scales_[i] = p_.x_scale.data[p_.x_scale.count == 1 ? 0 : row(i)];
       }
     }
   }
 
   __device__ void store(const typename P::Shares* shares) const {
+    const Divisor divisor(code_scale_);
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       if (!exists(i)) continue;
@@ -55,7 +54,7 @@ class Results {
       if constexpr (P::gated) {
         result = silu_product(result, sum(shares, i, 1));
         if (p_.codes != nullptr) {
-          p_.codes[row(i) * p_.codes_stride + column(i)] = code_of<__NV_E4M3>(result, divisor_);
+          p_.codes[row(i) * p_.codes_stride + column(i)] = code_of<__NV_E4M3>(result, divisor);
           continue;
         }
       }
@@ -78,14 +77,16 @@ class Results {
     const int share_column = P::share_column(at(i) % P::kColumns, part);
 #pragma unroll
     for (int w = 0; w < kWarps; ++w) sum += shares[w][row(i)][share_column];
-    if constexpr (P::meeting != Meeting::bf16) sum *= scales_[i][part];
+    if constexpr (P::meeting == Meeting::mixed) sum *= scales_[i][part];
+    if constexpr (P::meeting == Meeting::e4m3) sum *= scales_[i][part] * x_scales_[i];
     return to_bf16(sum);
   }
 
   const FewRowsProduct& p_;
   int first_column_;
   float scales_[kCount][P::kParts];
-  Divisor divisor_{1.0f};
+  float x_scales_[kCount];
+  float code_scale_ = 1.0f;
 };
 
 /// One block: kColumns output columns of all rows.
@@ -93,6 +94,7 @@ template <class P>
 __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const FewRowsProduct p) {
   extern __shared__ __align__(1024) unsigned char shared_memory[];
   const int first_column = static_cast<int>(blockIdx.x) * P::kColumns;
+  Results<P> results(p, first_column);
   const Walk<P> walk(p, first_column, shared_memory);
 #pragma unroll
   for (int i = 0; i < P::kStages - 1; ++i) {
@@ -101,7 +103,6 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const FewRowsProd
     // A few at a time: what the kernel before still reads would wait behind them.
     if (i >= kEarlyStages) wait_for_groups<kEarlyStages>();
   }
-  Results<P> results(p, first_column);
   let_next_start();
   wait_for_earlier();  // x may be what the kernel before writes, a weight is not
 #pragma unroll
@@ -109,7 +110,7 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const FewRowsProd
     walk.copy_x(i);
     close_copies();
   }
-  results.read_other_scales();
+  results.read_x_scales();
   typename P::Sums sums = {};
   for (int i = 0; i < walk.steps(); ++i) {
     wait_for_groups<P::kStages - 2>();

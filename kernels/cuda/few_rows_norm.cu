@@ -32,6 +32,14 @@ __device__ void store_codes(const Pack& pack, const Divisor& divisor, std::uint8
   *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(codes);
 }
 
+/// Asks for a row that the kernel before may still write to be in the L2 cache.
+__device__ void prefetch_row(const Bf16* row, std::size_t cols) {
+  constexpr unsigned kLine = 128 / sizeof(Bf16);
+  for (std::size_t c = threadIdx.x * kLine; c < cols; c += blockDim.x * kLine) {
+    asm volatile("prefetch.global.L2 [%0];\n" ::"l"(row + c));
+  }
+}
+
 /// packs: this thread's, of row r; pack p at column threadIdx.x * kPack + p * step. divisor: of the
 /// whole, if known.
 template <Output output>
@@ -79,8 +87,10 @@ __global__ void __launch_bounds__(kThreads)
   // The next product asks for its weight as soon as it may, and these loads would wait behind it.
   // A weight in BF16 takes so long that it had better be asked for first.
   if constexpr (output == Output::bf16) let_next_start();
-  wait_for_earlier();
+  // Both lie in memory, not in the L2 cache: all of a layer's weights were read since.
+  prefetch_row(residual.at(r, 0), cols);
   const Divisor divisor(output == Output::by_tensor ? *to.scale : 1.0f);
+  wait_for_earlier();
   const bool with_delta = delta.data.data != nullptr;
   Pack summands[kHeldPacks];  // all there before the first is written
 #pragma unroll
