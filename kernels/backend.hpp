@@ -49,7 +49,8 @@ struct ComparisonPartial {
   std::uint32_t q_top;
 };
 
-/// Where and how a bf16 matrix is quantized as soon as it is computed.
+/// Where and how a bf16 matrix is quantized as soon as it is computed. cuda may read `scale` before
+/// earlier calls are done: what wrote it must be waited for.
 struct QuantizedRows {
   Matrix codes;                 ///< [rows, cols] e4m3
   Scales scale;                 ///< of the whole; none: each row has its own
@@ -131,7 +132,8 @@ class Backend {
 
   /// residual += delta (bf16 sum; skipped where delta.data is null), then
   /// out = bf16(weight * bf16(residual / rms(residual))), the mean square in f32.
-  /// residual, out [tokens, hidden] bf16; weight [1, hidden] bf16; delta as in `add`.
+  /// residual, out [tokens, hidden] bf16; weight [1, hidden] bf16, which cuda may read before
+  /// earlier calls are done; delta as in `add`.
   virtual void add_rms_norm(Matrix residual, ConstMatrix delta, ConstMatrix weight, float epsilon,
                             Matrix out) = 0;
 
@@ -176,9 +178,9 @@ class Backend {
   /// rope_append of one new token a sequence, cached_attention of what that leaves in q, and where
   /// `into` has codes quantize or quantize_rows, like add_rms_norm_quantize. A backend that does
   /// all at once may leave q and k as they are, and where there are codes out unwritten. The bits
-  /// are the same. `out` and the codes may not lie where q, k or v do. cuda may read positions and
-  /// what the cache holds before them as soon as what came before the last `embed` is done: nothing
-  /// since then may have written them.
+  /// are the same. `out` and the codes may not lie where q, k or v do. cuda may read positions,
+  /// cosine and sine, and what the cache holds and scales it by, as soon as what came before the
+  /// last `embed` is done: nothing since then may have written them.
   virtual void decode_attention(Matrix q, Matrix k, ConstMatrix v, std::size_t head_dim,
                                 ConstMatrix cosine, ConstMatrix sine,
                                 const std::uint32_t* positions, const KvCache& cache, Matrix out,

@@ -84,9 +84,9 @@ __global__ void __launch_bounds__(kThreads)
   for (unsigned p = 0; p < kHeldPacks; ++p) {
     if (first + p * step < cols) weights[p] = load<true>(weight + first + p * step, kPack);
   }
-  // The next product asks for its weight as soon as it may, and these loads would wait behind it.
-  // A weight in BF16 takes so long that it had better be asked for first.
-  if constexpr (output == Output::bf16) let_next_start();
+  // The next product asks for its weight as soon as it may, and loads from here on would wait
+  // behind it: for a row's own scale, which takes longest to compute, they had better come first.
+  if constexpr (output != Output::by_row) let_next_start();
   // Both lie in memory, not in the L2 cache: all of a layer's weights were read since.
   prefetch_row(residual.at(r, 0), cols);
   const Divisor divisor(output == Output::by_tensor ? *to.scale : 1.0f);
@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(kThreads)
     packs[p] = load<true>(residual.at(r, c), kPack);
     if (with_delta) summands[p] = delta.load_pack<true>(r, c, kPack);
   }
-  if constexpr (output != Output::bf16) let_next_start();
+  if constexpr (output == Output::by_row) let_next_start();
 #pragma unroll
   for (unsigned p = 0; p < kHeldPacks; ++p) {
     const std::size_t c = first + p * step;

@@ -90,6 +90,7 @@ struct Plan {
   static constexpr int kMostStages = x_rows > 1 || meeting == Meeting::bf16 ? 12
                                      : meeting == Meeting::mixed            ? 4
                                      : long_walk                            ? 8
+                                     : blocks == 2                          ? 6
                                                                             : 5;
   static constexpr int kSharedBytes = kRingsBytes / blocks;
   static constexpr int kStages = std::clamp(kSharedBytes / (kWarps * kStageBytes), 3, kMostStages);

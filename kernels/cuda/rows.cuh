@@ -88,13 +88,19 @@ __device__ inline float rms_factor(float squares, std::size_t cols, float epsilo
 }
 
 /// bf16(weight * bf16(x * factor)).
-__device__ inline Pack normalised(Pack x, float factor, const Pack& weight) {
+__device__ inline Pack normalised(const Pack& x, float factor, const Pack& weight) {
+  Pack result;
+  const auto* xs = reinterpret_cast<const __nv_bfloat162*>(&x);
+  const auto* weights = reinterpret_cast<const __nv_bfloat162*>(&weight);
+  auto* results = reinterpret_cast<__nv_bfloat162*>(&result);
 #pragma unroll
-  for (unsigned i = 0; i < kPack; ++i) {
-    const float scaled = rounded(__fmul_rn(to_float(x.at[i]), factor));
-    x.at[i] = to_bf16(__fmul_rn(to_float(weight.at[i]), scaled));
+  for (unsigned i = 0; i < kPack / 2; ++i) {
+    const float2 both = __bfloat1622float2(xs[i]);
+    const __nv_bfloat162 scaled =
+        __floats2bfloat162_rn(__fmul_rn(both.x, factor), __fmul_rn(both.y, factor));
+    results[i] = __hmul2_rn(weights[i], scaled);
   }
-  return x;
+  return result;
 }
 
 /// bf16(bf16(silu(gate)) * up).
