@@ -75,7 +75,7 @@ class Batch {
     decoder_.tokens();
   }
   /// Seconds of several steps on the device, from the end of one to that of the next, which has
-  /// been queued by then.
+  /// been queued by then; the first from an idle device.
   std::vector<double> run_ahead(Backend& backend, Recording& step) {
     const std::size_t count = std::min(kStepsAhead, end_ - next_);
     backend.mark(0);

@@ -10,9 +10,9 @@ namespace fp8cal {
 
 /// How often something is run to be timed.
 struct Repetition {
-  std::size_t warm_up = 0;  ///< runs before those that count; one, where that took `seconds`
-  std::size_t least = 1;    ///< times that count; kFewest, where these are longer together
-  std::size_t most = 1;
+  std::size_t warm_up = 0;   ///< runs before those that count; one, where that took `seconds`
+  std::size_t least = 1;     ///< times that count; kFewest, where these are longer together
+  std::size_t most = 1;      ///< no further run begins once there are so many
   double seconds = 2;        ///< no further run begins once so many have been spent, but `least` do
   double most_seconds = 20;  ///< nor then, but kFewest do
 };

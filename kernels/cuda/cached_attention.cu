@@ -29,9 +29,9 @@ namespace {
 
 using Bf16 = std::uint16_t;
 
-constexpr int kBlocksAHead = 32;  // of one head, over all sequences: 8 heads fill a large GPU
+constexpr int kBlocksPerHead = 32;  // of one head, over all sequences: 8 heads fill a large GPU
+static_assert(kBlocksPerHead <= kMostSplits);
 constexpr std::size_t kFewestTiles = 2;  // of a block
-static_assert(kBlocksAHead <= kMostSplits);
 constexpr float kLog2E = 1.44269504f;
 
 /// The part of a sequence that a block walks through.
@@ -248,7 +248,7 @@ void CudaCachedAttention::run(cudaStream_t stream, ConstMatrix q, const KvCache&
   const std::size_t tiles = ceil_divide(cache.capacity, kTileKeys);
   // Fewer would take longer to be put together than they save.
   const std::size_t wanted =
-      std::min(ceil_divide(kBlocksAHead, sequences), ceil_divide(tiles, kFewestTiles));
+      std::min(ceil_divide(kBlocksPerHead, sequences), ceil_divide(tiles, kFewestTiles));
   const std::size_t split_tiles = ceil_divide(tiles, wanted);
   const std::size_t splits = ceil_divide(tiles, split_tiles);
   const std::size_t parts = splits > 1 ? sequences * q_heads * splits : 0;

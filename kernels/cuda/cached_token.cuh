@@ -32,7 +32,8 @@ __device__ __forceinline__ void rotate(PackPair& pair, const Pack& cosines, cons
   }
 }
 
-/// All loads come before the copies of tiles, and their use after these.
+/// Angles come before the copies of tiles, the rest once earlier kernels are done; what is loaded
+/// is used only when all of it is under way.
 template <class T>
 class TokenPacks {
  public:

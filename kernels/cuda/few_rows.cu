@@ -35,7 +35,7 @@ class Results {
     }
   }
 
-  /// Once they are there.
+  /// For when x is there.
   __device__ void read_x_scales() {
     if constexpr (P::meeting == Meeting::e4m3) {
 #pragma unroll
