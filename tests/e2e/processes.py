@@ -117,8 +117,9 @@ class Run:
             self.all_gone(processes)
 
     def processes(self):
+        """Each once: alone, a job is its rank's supervisor."""
         job = self.process.pid
-        return [job, *supervisors_of(job).values(), *ranks_of(job).values()]
+        return list(dict.fromkeys([job, *supervisors_of(job).values(), *ranks_of(job).values()]))
 
     @staticmethod
     def all_gone(processes, seconds=10):

@@ -41,19 +41,35 @@ class RestartTest(cluster.SlurmTest):
     def finish_as_undisturbed(self, job, restarts, seconds=240):
         self.finish(job, seconds=seconds)
         self.assertEqual(self.said().count("going on from saved progress"), restarts, self.said())
+        self.check_finished(job, restarts)
+
+    def check_finished(self, job, restarts):
         self.assertEqual(int(cluster.field(job, "RestartCnt")), restarts)
         self.assertIn(f"{restarts} restart", self.status(job))
         self.assertEqual(self.digest(), self.undisturbed())
 
     def test_time_limit(self):
         self.file = self.long_job(2 * LONG)
-        job = self.start("--time", 1, retries=9)
-        self.finish(job, seconds=420)
-        restarts = int(cluster.field(job, "RestartCnt"))
-        self.assertGreaterEqual(restarts, 1)
-        self.assertEqual(self.said().count("stopped by SIGUSR1"), restarts, self.said())
-        self.assertEqual(self.said().count("stopped with its progress saved: requeued"), restarts)
-        self.finish_as_undisturbed(job, restarts)
+        job = self.start("--time", 1, retries=40)
+        self.finish(job, seconds=600)
+        said = self.said()
+        restarts = said.count(": requeued, restart ")
+        stopped = said.count("stopped by SIGUSR1")
+        self.assertGreaterEqual(stopped, 1, said)
+        self.assertEqual(said.count("stopped with its progress saved: requeued"), stopped, said)
+        # Slurm looks every 30 s whom to warn: that may be a job whose ranks are only starting.
+        self.assertEqual(stopped + said.count("warned of its time limit"), restarts, said)
+        self.assertIn("going on from saved progress", said)
+        self.check_finished(job, restarts)
+
+    def test_warned_while_its_ranks_start(self):
+        self.file = self.long_job(LONG // 10)
+        job = self.submitted(self.file, "--nodes", 2, "--gpus-per-node", 2)
+        self.wait_until_said("restart 0")
+        cluster.ask("scancel", "--batch", "--signal=USR1", str(job))
+        self.finish(job)
+        self.assertIn("warned of its time limit", self.said())
+        self.check_finished(job, 1)
 
     def test_requeued_by_an_administrator(self):
         job = self.start()
