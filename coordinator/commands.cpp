@@ -232,7 +232,7 @@ void synth(const CommandLine& line, const Control& control) {
 
 /// environment: as it was before MPI added to it.
 int run_on_ranks(const CommandLine& line, std::vector<std::string> environment) {
-  std::optional<StopSignals> stop_signals;  // to the very end: a late signal must change nothing
+  std::optional<StopSignals> stop_signals;  // the last to go: a late signal must change nothing
   const MpiSession session(is_supervised(line));
   const Control control(MPI_COMM_WORLD);
   std::optional<StatusKeeper> status;

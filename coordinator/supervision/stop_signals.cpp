@@ -28,15 +28,11 @@ extern "C" void ask_to_stop(int signal, siginfo_t* info, void*) {
   std::raise(SIGTERM);
 }
 
-void set_action(int signal, bool asks) {
+void ask_on(int signal) {
   struct sigaction action {};
-  if (asks) {
-    action.sa_sigaction = ask_to_stop;
-    action.sa_flags = SA_SIGINFO | SA_RESTART;
-  } else {
-    action.sa_handler = SIG_DFL;
-  }
-  if (sigaction(signal, &action, nullptr) != 0 && asks) {
+  action.sa_sigaction = ask_to_stop;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  if (sigaction(signal, &action, nullptr) != 0) {
     throw system_error("stop signals", "set an action", errno);
   }
 }
@@ -45,13 +41,13 @@ void set_action(int signal, bool asks) {
 
 StopSignals::StopSignals() {
   requested = passed_on = direct = 0;
-  set_action(SIGTERM, true);
-  set_action(SIGUSR1, true);
+  ask_on(SIGTERM);
+  ask_on(SIGUSR1);
 }
 
 StopSignals::~StopSignals() {
-  set_action(SIGTERM, false);
-  set_action(SIGUSR1, false);
+  std::signal(SIGTERM, SIG_IGN);
+  std::signal(SIGUSR1, SIG_IGN);
 }
 
 int stop_requested() { return requested; }

@@ -3,7 +3,8 @@
 namespace fp8cal {
 
 /// From construction on SIGTERM and SIGUSR1 ask the job to save its progress and stop; a second
-/// SIGTERM ends the process at once. Only where there is a runtime.checkpoint, one at a time.
+/// SIGTERM ends the process at once. Only where there is a runtime.checkpoint, one at a time. After its
+/// end both are ignored: the job has ended, and a process that only exits has nothing to save.
 class StopSignals {
  public:
   /// Throws Error.

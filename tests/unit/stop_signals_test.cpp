@@ -61,14 +61,16 @@ TEST(StopSignals, OneOfTheParentAndOneOfAnotherAreOne) {
   EXPECT_EQ(WEXITSTATUS(status), 7);
 }
 
-TEST(StopSignals, EndWithTheObject) {
+TEST(StopSignals, LateOnesChangeNothing) {
   EXPECT_EXIT(
       {
         { const StopSignals signals; }
         std::raise(SIGUSR1);
-        _exit(0);
+        std::raise(SIGTERM);
+        std::raise(SIGTERM);
+        _exit(7);
       },
-      testing::KilledBySignal(SIGUSR1), "");
+      testing::ExitedWithCode(7), "");
 }
 
 }  // namespace
