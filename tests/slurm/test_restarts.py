@@ -4,6 +4,7 @@ import re
 import unittest
 
 import cluster
+import harness
 
 setUpModule = cluster.start
 
@@ -62,13 +63,16 @@ class RestartTest(cluster.SlurmTest):
         self.assertIn("going on from saved progress", said)
         self.check_finished(job, restarts)
 
-    def test_warned_while_its_ranks_start(self):
+    def test_warned_before_it_began(self):
         self.file = self.long_job(LONG // 10)
-        job = self.submitted(self.file, "--nodes", 2, "--gpus-per-node", 2)
-        self.wait_until_said("restart 0")
+        script = (harness.SOURCE / "slurm" / "run.sbatch").read_text()
+        started, template = self.folder / "started", self.folder / "template.sbatch"
+        template.write_text(script.replace("\n@SETUP@\n", f"\n: >{started}\nsleep 5\n@SETUP@\n"))
+        job = self.submitted(self.file, "--nodes", 2, "--gpus-per-node", 2, "--template", template)
+        cluster.wait_for(started.exists, 60, "started")
         cluster.ask("scancel", "--batch", "--signal=USR1", str(job))
         self.finish(job)
-        self.assertIn("warned of its time limit", self.said())
+        self.assertIn("warned of its time limit before it began: requeued", self.said())
         self.check_finished(job, 1)
 
     def test_requeued_by_an_administrator(self):
