@@ -127,10 +127,9 @@ def judge_passes(report, bars):
     one = ("bf16", 1, 2048)  # keys and values, sequences, tokens
     bars.judge("BF16 decodes one sequence, of the measured bandwidth",
                profile.share_of_bandwidth("decode", "bf16", *one), least=0.75)
-    # More kernels a layer, or codes to widen: docs/benchmarks.md. Held to what they have reached.
-    for variant, least in (("fp8-static", 1.6), ("fp8-dynamic", 1.45), ("fp8-weight-only", 1.45)):
+    for variant in ("fp8-static", "fp8-dynamic", "fp8-weight-only"):  # docs/benchmarks.md: not yet
         bars.judge(f"{variant} decodes one sequence, times BF16's speed",
-                   seconds("decode", "bf16", *one) / seconds("decode", variant, *one), least=least)
+                   seconds("decode", "bf16", *one) / seconds("decode", variant, *one), least=1.6)
     prompt = ("bf16", 1, 8192)
     static = seconds("prefill", "fp8-static", *prompt)
     bars.judge("fp8-static computes a prompt of 8192, times BF16's speed",
