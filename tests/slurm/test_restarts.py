@@ -58,9 +58,12 @@ class RestartTest(cluster.SlurmTest):
         stopped = said.count("stopped by SIGUSR1")
         self.assertGreaterEqual(stopped, 1, said)
         self.assertEqual(said.count("stopped with its progress saved: requeued"), stopped, said)
-        # Slurm looks every 30 s whom to warn: that may be a job whose ranks are only starting.
-        self.assertEqual(stopped + said.count("warned of its time limit"), restarts, said)
-        self.assertIn("going on from saved progress", said)
+        # Slurm looks every 30 s whom to warn: that may be a job whose ranks are only starting, which
+        # then may not come to go on.
+        early = said.count("warned of its time limit")
+        self.assertEqual(stopped + early, restarts, said)
+        went_on = said.count("going on from saved progress")
+        self.assertIn(went_on, range(restarts - early, restarts + 1), said)
         self.check_finished(job, restarts)
 
     def test_warned_before_it_began(self):
