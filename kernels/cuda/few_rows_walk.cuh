@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cuda_bf16.h>
-
 #include <algorithm>
 #include <cstdint>
 
@@ -56,15 +54,15 @@ __device__ __forceinline__ void copy_often(unsigned shared, const std::uint8_t* 
                : "memory");
 }
 
-/// Two e4m3 in the high bytes of both halves as bf16, exactly: their exponents and significands lie
-/// in bf16's 2^120 times too low, subnormal ones included.
-__device__ __forceinline__ std::uint32_t widen_pair(std::uint32_t high_bytes) {
-  const std::uint32_t low = (high_bytes & 0x80008000u) | ((high_bytes >> 4) & 0x07F007F0u);
-  constexpr std::uint32_t kPower = 0x7B807B80u;  // 2^120, twice
-  constexpr std::uint32_t kZero = 0x80008000u;   // -0, which changes no summand
-  std::uint32_t wide;
-  asm("fma.rn.bf16x2 %0, %1, %2, %3;\n" : "=r"(wide) : "r"(low), "r"(kPower), "r"(kZero));
-  return wide;
+/// The four e4m3 of a word as bf16, exactly. By way of f32: to move their bits into place takes
+/// more instructions, and all of them on one pipe of a multiprocessor.
+__device__ __forceinline__ void widen(std::uint32_t codes, std::uint32_t& lower,
+                                      std::uint32_t& higher) {
+  __half2 halves[2];
+  widen_to_f16(codes, halves);
+  const float2 low = __half22float2(halves[0]), high = __half22float2(halves[1]);
+  lower = pack(low.x, low.y);
+  higher = pack(high.x, high.y);
 }
 
 /// How a block goes about it: its fragments, for up to x_rows rows of x; how many blocks share a
@@ -131,10 +129,9 @@ __device__ __forceinline__ void multiply_step(const Step<P>& step, typename P::S
     if constexpr (meeting == Meeting::mixed) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const std::uint32_t a[4] = {widen_pair(__byte_perm(word(low, i), 0, 0x1404)),
-                                    widen_pair(__byte_perm(word(high, i), 0, 0x1404)),
-                                    widen_pair(__byte_perm(word(low, i), 0, 0x3424)),
-                                    widen_pair(__byte_perm(word(high, i), 0, 0x3424))};
+        std::uint32_t a[4];
+        widen(word(low, i), a[0], a[2]);
+        widen(word(high, i), a[1], a[3]);
 #pragma unroll
         for (int m = 0; m < P::row_tiles; ++m) {
           const uint4& x = step.x[m][i / 2];

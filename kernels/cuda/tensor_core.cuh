@@ -99,6 +99,21 @@ __device__ __forceinline__ void multiply_add_e4m3(float (&sums)[4], const std::u
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+/// The four e4m3 of a word as f16, exactly.
+__device__ __forceinline__ void widen_to_f16(std::uint32_t codes, __half2 (&halves)[2]) {
+  std::uint32_t low, high;
+  asm("{\n"
+      ".reg .b16 low, high;\n"
+      "mov.b32 {low, high}, %2;\n"
+      "cvt.rn.f16x2.e4m3x2 %0, low;\n"
+      "cvt.rn.f16x2.e4m3x2 %1, high;\n"
+      "}\n"
+      : "=r"(low), "=r"(high)
+      : "r"(codes));
+  halves[0] = *reinterpret_cast<const __half2*>(&low);
+  halves[1] = *reinterpret_cast<const __half2*>(&high);
+}
+
 /// 2^x to 2 ulp, 0 below 2^-126.
 __device__ __forceinline__ float power_of_two(float x) {
   float result;

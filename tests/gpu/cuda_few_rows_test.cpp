@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "product_test.hpp"
 
 namespace fp8cal {
@@ -57,8 +59,7 @@ TEST_F(CudaFewRows, EveryCodeOfAWeightIsExact) {
   for (std::size_t c = 0; c < kDepth; ++c) {
     x.bits(0, c) = float_to_bf16(c == 5 ? 1.0f : 0.0f);
     for (std::size_t r = 0; r < 256; ++r) {
-      const auto code = static_cast<std::uint8_t>(r);
-      weight.code(r, c) = (code & 0x7F) == 0x7F ? 0 : code;  // without the NaNs
+      weight.code(r, c) = static_cast<std::uint8_t>(r);
     }
   }
   const float one = 1.0f;
@@ -68,26 +69,64 @@ TEST_F(CudaFewRows, EveryCodeOfAWeightIsExact) {
   const ScalesOnDevice scale(*cuda_, {one});
   cuda_->multiply_few(dx, {}, dweight, scale, out);
   out.download(found);
-  for (std::size_t c = 0; c < 256; ++c) EXPECT_EQ(found.value(0, c), expected.value(0, c)) << c;
+  for (std::size_t c = 0; c < 256; ++c) {
+    const float value = expected.value(0, c);
+    EXPECT_EQ(std::isnan(value), c % 128 == 127) << c;
+    if (std::isnan(value)) {
+      EXPECT_TRUE(std::isnan(found.value(0, c))) << c;
+    } else {
+      EXPECT_EQ(found.value(0, c), value) << c;
+    }
+  }
+}
+
+/// Rows of ordinary numbers, and some of which elements are far from the others, or all are far
+/// from one, zeros, infinite or NaN.
+TestMatrix uneven_bf16(std::size_t rows, std::size_t cols, unsigned seed) {
+  TestMatrix x = tiled_bf16(rows, cols, seed);
+  const auto scale_by = [&](std::size_t r, std::size_t c, int power) {
+    x.bits(r, c) = float_to_bf16(std::ldexp(x.value(r, c), power));
+  };
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < cols; ++c) {
+      if (r % 8 == 1) scale_by(r, c, -static_cast<int>(c % 60));
+      if (r % 8 == 2) scale_by(r, c, -80);
+      if (r % 8 == 3) scale_by(r, c, 80);
+      if (r % 8 == 4) x.bits(r, c) = c % 3 == 0 ? 0x8000 : 0;
+      if (r % 8 == 5 && c % 7 == 0) x.bits(r, c) = 0;
+    }
+    if (r % 8 == 6) x.bits(r, cols / 2) = 0xFF80;
+    if (r % 8 == 7) x.bits(r, cols / 3) = 0x7FC0;
+  }
+  return x;
 }
 
 /// Slices of columns, and of rows, have the bits of the whole: those of tensor-parallel ranks.
 TEST_F(CudaFewRows, BitsDependOnNeitherRowsNorColumns) {
   constexpr std::size_t kRows = 32, kColumns = 512, kDepth = 4096;
-  const DeviceCopy x(*cuda_, tiled_bf16(kRows, kDepth, 1));
-  const DeviceCopy weight(*cuda_, tiled_bf16(kColumns, kDepth, 2));
-  const DeviceCopy whole(*cuda_, TestMatrix(DType::bf16, kRows, kColumns));
-  const DeviceCopy sliced(*cuda_, TestMatrix(DType::bf16, kRows, kColumns));
-  cuda_->multiply_few(x, {}, weight, {}, whole);
-  for (const std::size_t rows : {1, 4, 16}) {
-    for (std::size_t r = 0; r < kRows; r += rows) {
-      for (std::size_t c = 0; c < kColumns; c += 64) {
-        cuda_->multiply_few(x.view().row_range(r, rows), {}, weight.view().row_range(c, 64), {},
-                            sliced.view().row_range(r, rows).column_range(c, 64));
+  const DeviceCopy x(*cuda_, uneven_bf16(kRows, kDepth, 1)),
+      x8(*cuda_, tiled_fp8(*cpu_, DType::e4m3, kRows, kDepth, 3)),
+      weight(*cuda_, tiled_bf16(kColumns, kDepth, 2)),
+      weight8(*cuda_, tiled_fp8(*cpu_, DType::e4m3, kColumns, kDepth, 4)),
+      whole(*cuda_, TestMatrix(DType::bf16, kRows, kColumns)),
+      sliced(*cuda_, TestMatrix(DType::bf16, kRows, kColumns));
+  const ScalesOnDevice one(*cuda_, {0.013f});
+  const auto compare = [&](const char* what, const Matrix& a, Scales a_scale, const Matrix& b,
+                           Scales b_scale) {
+    cuda_->multiply_few(a, a_scale, b, b_scale, whole);
+    for (const std::size_t rows : {1, 4, 16}) {
+      for (std::size_t r = 0; r < kRows; r += rows) {
+        for (std::size_t c = 0; c < kColumns; c += 64) {
+          cuda_->multiply_few(a.row_range(r, rows), a_scale, b.row_range(c, 64), b_scale,
+                              sliced.view().row_range(r, rows).column_range(c, 64));
+        }
       }
+      EXPECT_EQ(sliced.values(), whole.values()) << what << ", " << rows;
     }
-    EXPECT_EQ(sliced.values(), whole.values()) << rows;
-  }
+  };
+  compare("bf16", x.view(), {}, weight.view(), {});
+  compare("e4m3", x8.view(), one, weight8.view(), one);
+  compare("bf16 by e4m3", x.view(), {}, weight8.view(), one);
 }
 
 /// A gated product gives the bits of its parts, whatever it quantizes.
