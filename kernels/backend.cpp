@@ -31,6 +31,12 @@ void Backend::decode_attention(Matrix q, Matrix k, ConstMatrix v, std::size_t he
   if (into.codes.data != nullptr) quantize_into(*this, out, into);
 }
 
+void Backend::quantize_multiply_few(ConstMatrix x, const QuantizedRows& into, ConstMatrix weight,
+                                    Scales weight_scale, Matrix out) {
+  quantize_into(*this, x, into);
+  multiply_few(into.codes, into.scales(), weight, weight_scale, out);
+}
+
 void Backend::multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight,
                                 Scales weight_scale, Matrix products, Matrix out,
                                 const QuantizedRows& into) {

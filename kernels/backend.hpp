@@ -206,6 +206,12 @@ class Backend {
   virtual void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                             Matrix out) = 0;
 
+  /// quantize or quantize_rows of x [M, K] bf16 like add_rms_norm_quantize, then multiply_few of
+  /// that and an e4m3 weight. A backend that does both at once may leave codes and row_scales
+  /// unwritten. The bits are the same.
+  virtual void quantize_multiply_few(ConstMatrix x, const QuantizedRows& into, ConstMatrix weight,
+                                     Scales weight_scale, Matrix out);
+
   /// multiply_few of a weight [2 * width, K] into products [M, 2 * width], of these the first half
   /// as gate and the other as up through silu_multiply into out [M, width], and that quantized like
   /// add_rms_norm_quantize does where into has codes. A backend that does all at once may leave

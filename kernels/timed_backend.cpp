@@ -247,6 +247,12 @@ void TimedBackend::multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weigh
                 [&] { inner_.multiply_few(x, x_scale, weight, weight_scale, out); });
 }
 
+void TimedBackend::quantize_multiply_few(ConstMatrix x, const QuantizedRows& into,
+                                         ConstMatrix weight, Scales weight_scale, Matrix out) {
+  timed_product("quantize_multiply_few", x, weight, out,
+                [&] { inner_.quantize_multiply_few(x, into, weight, weight_scale, out); });
+}
+
 void TimedBackend::quantize(ConstMatrix x, Scales scale, Matrix out) {
   timed_bytes("quantize", bytes_of(x) + bytes_of(out), [&] { inner_.quantize(x, scale, out); });
 }

@@ -98,6 +98,8 @@ class TimedBackend final : public Backend {
                          Matrix products, Matrix out, const QuantizedRows& into) override;
   void multiply_few(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                     Matrix out) override;
+  void quantize_multiply_few(ConstMatrix x, const QuantizedRows& into, ConstMatrix weight,
+                             Scales weight_scale, Matrix out) override;
   void quantize(ConstMatrix x, Scales scale, Matrix out) override;
   void quantize_rows(ConstMatrix x, Matrix out, float* scales) override;
   void dequantize(ConstMatrix codes, Scales scale, Matrix out) override;

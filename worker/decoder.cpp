@@ -26,6 +26,12 @@ bool casts_at_once(const Linear& linear, std::size_t rows) {
          linear.input != Recipe::Input::bf16;
 }
 
+/// Whether a product casts its input itself: one row, whose scale is known only when all of it is
+/// there, so that what computes it could not.
+bool product_casts(const Linear& linear, std::size_t rows) {
+  return rows == 1 && casts_at_once(linear, rows) && linear.input == Recipe::Input::per_token;
+}
+
 }  // namespace
 
 Decoder::Decoder(Backend& backend, Collectives& slices, const ModelConfig& config,
@@ -218,7 +224,8 @@ void Decoder::feed_forward(const Layer& layer, Matrix x) {
   const Input input = normed(layer.gate_up, layer.post_attention_norm, x);
   if (x.rows <= kFewRows) {
     QuantizedRows into;
-    const bool casts = parts_ == 1 && casts_at_once(layer.down, x.rows);
+    const bool casts =
+        parts_ == 1 && casts_at_once(layer.down, x.rows) && !product_casts(layer.down, x.rows);
     if (casts) {
       into = quantized_rows(layer.down, inner.rows, inner.cols, workspace_);
       // Not in the workspace's place for them: the input's codes are there.
@@ -250,7 +257,7 @@ Decoder::Input Decoder::normed(const Linear& linear, ConstMatrix norm, Matrix x)
 
 Decoder::Input Decoder::quantized(const Linear& linear, ConstMatrix x) {
   const bool plain = linear.weight.dtype == DType::bf16 || linear.input == Recipe::Input::bf16;
-  if (plain) return {x, {}};
+  if (plain || product_casts(linear, x.rows)) return {x, {}};
   const auto [codes, scale] = quantize_input(backend_, linear, x, workspace_);
   return {codes, scale};
 }
@@ -271,6 +278,9 @@ void Decoder::linear(const Linear& linear, const Input& input, Matrix out) {
   const ConstMatrix& weight = linear.weight;
   if (weight.dtype == DType::bf16) {
     multiply(input.x, weight, out);
+  } else if (input.x.dtype == DType::bf16 && product_casts(linear, input.x.rows)) {
+    const QuantizedRows into = quantized_rows(linear, input.x.rows, input.x.cols, workspace_);
+    backend_.quantize_multiply_few(input.x, into, weight, linear.weight_scale, out);
   } else if (input.x.rows <= kFewRows) {
     backend_.multiply_few(input.x, input.scale, weight, linear.weight_scale, out);
   } else if (input.x.dtype != DType::bf16) {

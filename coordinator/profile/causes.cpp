@@ -11,6 +11,7 @@ Cause cause_of(const std::string& kernel) {
       {"multiply_scaled", Cause::products},
       {"multiply_few", Cause::products},
       {"multiply_few_silu", Cause::products},
+      {"quantize_multiply_few", Cause::products},
       {"attention", Cause::attention},
       {"cached_attention", Cause::attention},
       {"decode_attention", Cause::attention},

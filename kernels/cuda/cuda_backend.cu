@@ -197,6 +197,12 @@ class CudaBackend final : public Backend {
                     Matrix out) override {
     multiply_.multiply_few(stream(), x, x_scale, weight, weight_scale, out);
   }
+  void quantize_multiply_few(ConstMatrix x, const QuantizedRows& into, ConstMatrix weight,
+                             Scales weight_scale, Matrix out) override {
+    const bool by_row = into.scale.count == 0;
+    if (by_row && multiply_.quantize_multiply_few(stream(), x, weight, weight_scale, out)) return;
+    Backend::quantize_multiply_few(x, into, weight, weight_scale, out);
+  }
   void multiply_few_silu(ConstMatrix x, Scales x_scale, ConstMatrix weight, Scales weight_scale,
                          Matrix products, Matrix out, const QuantizedRows& into) override {
     const bool rows_later = into.codes.data != nullptr && into.scale.count == 0;

@@ -7,6 +7,7 @@
 #include "kernels/cuda/few_rows_walk.cuh"
 #include "kernels/cuda/fp8_code.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/quantized_row.cuh"
 #include "kernels/cuda/rows.cuh"
 
 namespace fp8cal {
@@ -34,6 +35,8 @@ class Results {
       }
     }
   }
+
+  __device__ void set_x_scale(float scale) { x_scales_[0] = scale; }
 
   /// For when x is there.
   __device__ void read_x_scales() {
@@ -89,9 +92,47 @@ class Results {
   float code_scale_ = 1.0f;
 };
 
-/// One block: kColumns output columns of all rows.
+/// The whole walk, x coming along.
 template <class P>
-__global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const FewRowsProduct p) {
+__device__ void walk_with_x(const Walk<P>& walk, Results<P>& results, typename P::Sums& sums) {
+#pragma unroll
+  for (int i = 0; i < P::kStages - 1; ++i) {
+    walk.copy_x(i);
+    close_copies();
+  }
+  results.read_x_scales();
+  for (int i = 0; i < walk.steps(); ++i) {
+    wait_for_groups<P::kStages - 2>();
+    __syncwarp();  // x is for several lanes
+    const Step<P> step = walk.read(i);
+    walk.copy_weight(i + P::kStages - 1);
+    walk.copy_x(i + P::kStages - 1);
+    close_copies();
+    multiply_step<P>(step, sums);
+  }
+}
+
+/// The whole walk, x being quantized before.
+template <class P>
+__device__ void walk_past_codes(const FewRowsProduct& p, unsigned char* codes, const Walk<P>& walk,
+                                Results<P>& results, typename P::Sums& sums) {
+  const auto* row = reinterpret_cast<const Pack*>(p.x);
+  const int columns = p.row_bytes;  // a byte each
+  results.set_x_scale(quantize_row<P::kHeldPacks>(row, columns, whole_steps(columns), codes));
+  for (int i = 0; i < walk.steps(); ++i) {
+    wait_for_groups<P::kStages - 2>();
+    const Step<P> step = walk.read(i, codes);
+    walk.copy_weight(i + P::kStages - 1);
+    close_copies();
+    multiply_step<P>(step, sums);
+  }
+}
+
+/// One block: kColumns output columns of all rows. One that quantizes takes no more registers than
+/// others do: that leaves room for blocks of the kernels before and after it.
+template <class P>
+__global__ void __launch_bounds__(32 * kWarps, P::quantizes ? 4 : 1)
+    few_rows_kernel(const FewRowsProduct p) {
   extern __shared__ __align__(1024) unsigned char shared_memory[];
   const int first_column = static_cast<int>(blockIdx.x) * P::kColumns;
   Results<P> results(p, first_column);
@@ -105,21 +146,11 @@ __global__ void __launch_bounds__(32 * kWarps) few_rows_kernel(const FewRowsProd
   }
   let_next_start();
   wait_for_earlier();  // x may be what the kernel before writes, a weight is not
-#pragma unroll
-  for (int i = 0; i < P::kStages - 1; ++i) {
-    walk.copy_x(i);
-    close_copies();
-  }
-  results.read_x_scales();
   typename P::Sums sums = {};
-  for (int i = 0; i < walk.steps(); ++i) {
-    wait_for_groups<P::kStages - 2>();
-    __syncwarp();  // x is for several lanes
-    const Step<P> step = walk.read(i);
-    walk.copy_weight(i + P::kStages - 1);
-    walk.copy_x(i + P::kStages - 1);
-    close_copies();
-    multiply_step<P>(step, sums);
+  if constexpr (P::quantizes) {
+    walk_past_codes<P>(p, shared_memory + kWarps * P::kWarpBytes, walk, results, sums);
+  } else {
+    walk_with_x<P>(walk, results, sums);
   }
   wait_for_copies();
   __syncthreads();  // nobody reads a ring any more
@@ -155,6 +186,13 @@ void launch(cudaStream_t stream, const FewRowsProduct& product) {
   launch_early(stream, kernel, blocks, 32 * kWarps, kSharedBytes, product);
 }
 
+/// Whether a block may have so much shared memory: on sm_89 one of two a multiprocessor may not.
+template <class P>
+bool has_room() {
+  constexpr int kBeside = 2 << 10;  // in a kernel, whatever its plan
+  return P::kSharedBytes + kBeside <= attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+}
+
 /// Blocks that all find room at two a multiprocessor, or three, must not crowd on some of them at
 /// more, where they would share what one multiprocessor can read. Of blocks that come one after the
 /// other, many small ones leave the shortest pauses in between.
@@ -164,7 +202,7 @@ void launch_spread(cudaStream_t stream, const FewRowsProduct& product) {
   using Three = Plan<meeting, column_tiles, x_rows, 3, gated>;
   using Most = Plan<meeting, column_tiles, x_rows, x_rows == 1 ? 4 : 3, gated>;
   const int multiprocessors = attribute_of_device(cudaDevAttrMultiProcessorCount);
-  if (product.columns <= 2 * multiprocessors * Two::kColumns) {
+  if (product.columns <= 2 * multiprocessors * Two::kColumns && has_room<Two>()) {
     if constexpr (meeting == Meeting::e4m3 && x_rows == 1) {
       using TwoLong = Plan<meeting, column_tiles, x_rows, 2, gated, true>;
       if (product.row_bytes > kLongWalk) return launch<TwoLong>(stream, product);
@@ -175,6 +213,17 @@ void launch_spread(cudaStream_t stream, const FewRowsProduct& product) {
   } else {
     launch<Most>(stream, product);
   }
+}
+
+/// Of a row that is quantized, where it is short enough.
+template <class P>
+bool launch_if_held(cudaStream_t stream, const FewRowsProduct& product) {
+  constexpr int kMostColumns = 32 * kWarps * P::kHeldPacks * static_cast<int>(kPack);
+  const int columns = product.row_bytes;
+  if (columns > kMostColumns || whole_steps(columns) > P::kCodeBytes || !has_room<P>())
+    return false;
+  launch<P>(stream, product);
+  return true;
 }
 
 /// More rows of x share what is read of the weight, and then more columns what is read of x.
@@ -238,6 +287,21 @@ void cuda_multiply_few_silu(cudaStream_t stream, ConstMatrix x, Scales x_scale, 
   if (out.rows == 0 || out.cols == 0) return;
   const FewRowsProduct product = product_of(x, x_scale, weight, weight_scale, out, into);
   launch_for_dtypes<true>(stream, x, weight, product);
+}
+
+bool cuda_quantize_multiply_few(cudaStream_t stream, ConstMatrix x, ConstMatrix weight,
+                                Scales weight_scale, Matrix out) {
+  using Two = Plan<Meeting::e4m3, 1, 1, 2, false, false, true>;
+  using TwoLong = Plan<Meeting::e4m3, 1, 1, 2, false, true, true>;
+  using Three = Plan<Meeting::e4m3, 1, 1, 3, false, false, true>;
+  using Four = Plan<Meeting::e4m3, 1, 1, 4, false, false, true>;
+  if (x.rows != 1 || out.cols == 0) return false;
+  const FewRowsProduct product = product_of(x, {}, weight, weight_scale, out, {});
+  const int room = attribute_of_device(cudaDevAttrMultiProcessorCount) * Two::kColumns;
+  if (product.columns > 3 * room && launch_if_held<Four>(stream, product)) return true;
+  if (product.columns > 2 * room && launch_if_held<Three>(stream, product)) return true;
+  if (product.row_bytes > kLongWalk && launch_if_held<TwoLong>(stream, product)) return true;
+  return launch_if_held<Two>(stream, product);
 }
 
 }  // namespace fp8cal

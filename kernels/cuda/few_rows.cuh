@@ -19,4 +19,9 @@ void cuda_multiply_few(cudaStream_t stream, ConstMatrix x, Scales x_scale, Const
 void cuda_multiply_few_silu(cudaStream_t stream, ConstMatrix x, Scales x_scale, ConstMatrix weight,
                             Scales weight_scale, Matrix out, const QuantizedRows& into);
 
+/// Backend::quantize_multiply_few by a row's own scale, at once. x bf16 and weight e4m3, as
+/// can_multiply_few wants them; false, and nothing is done, of more than one row or one too long.
+bool cuda_quantize_multiply_few(cudaStream_t stream, ConstMatrix x, ConstMatrix weight,
+                                Scales weight_scale, Matrix out);
+
 }  // namespace fp8cal

@@ -54,8 +54,7 @@ __device__ void store_row(const Pack (&packs)[kHeldPacks], std::size_t r, std::s
       if (first + p * step >= cols) break;
       largest = larger_halves(largest, larger_halves(magnitudes_of(packs[p])));
     }
-    const float amax = __uint_as_float(float_bits(block_maximum(larger_half(largest))));
-    const float scale = amax == 0.0f ? 1.0f : __fdiv_rn(amax, kE4M3Max);
+    const float scale = scale_of_magnitude(block_maximum(larger_half(largest)), kE4M3Max);
     divisor = Divisor(scale);
     if (threadIdx.x == 0) to.row_scales[r] = scale;
   }

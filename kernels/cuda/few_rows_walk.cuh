@@ -24,6 +24,11 @@ inline constexpr int kLongWalk = 16 * kStride;  // bytes of a weight's row
 inline constexpr int kTileColumns = 16;         // output columns of a fragment
 inline constexpr int kTileRows = 8;             // rows of x of a fragment
 
+/// From a row's length on to whole steps.
+__host__ __device__ constexpr int whole_steps(int bytes) {
+  return (bytes + kStepBytes - 1) / kStepBytes * kStepBytes;
+}
+
 /// How the operands meet.
 enum class Meeting { bf16, e4m3, mixed };  // mixed: x bf16, weight e4m3
 
@@ -67,11 +72,13 @@ __device__ __forceinline__ void widen(std::uint32_t codes, std::uint32_t& lower,
 
 /// How a block goes about it: its fragments, for up to x_rows rows of x; how many blocks share a
 /// multiprocessor; and whether the weight is a gate's and below it that of what it gates: then each
-/// fragment has eight columns of both. long_walk: along k.
+/// fragment has eight columns of both. long_walk: along k. quantizes: x is one row of bf16, which
+/// each block quantizes as a whole before it walks.
 template <Meeting meeting_, int column_tiles_, int x_rows, int blocks, bool gated_,
-          bool long_walk = false>
+          bool long_walk = false, bool quantizes_ = false>
 struct Plan {
   static constexpr Meeting meeting = meeting_;
+  static constexpr bool quantizes = quantizes_;
   static constexpr bool gated = gated_;
   static constexpr int column_tiles = column_tiles_;
   static constexpr int row_tiles = (x_rows + kTileRows - 1) / kTileRows;
@@ -82,7 +89,8 @@ struct Plan {
   static constexpr int kXLoads = meeting == Meeting::mixed ? 2 : 1;
   static constexpr int kXPieceBytes = x_rows == 1 ? kStepBytes : kPieceBytes;
   static constexpr int kWeightBytes = 2 * column_tiles * kPieceBytes;  // of a stage
-  static constexpr int kStageBytes = kWeightBytes + row_tiles * kXLoads * kXPieceBytes;
+  static constexpr int kStageBytes =
+      kWeightBytes + (quantizes ? 0 : row_tiles * kXLoads * kXPieceBytes);
   // Of a ring. x waits behind the weights that were asked for before it, so more of them are no
   // help where a walk is short: the best of 4 to 12 for FP8 weights of the 8B shape on an H200.
   static constexpr int kMostStages = x_rows > 1 || meeting == Meeting::bf16 ? 12
@@ -93,6 +101,9 @@ struct Plan {
   static constexpr int kSharedBytes = kRingsBytes / blocks;
   static constexpr int kStages = std::clamp(kSharedBytes / (kWarps * kStageBytes), 3, kMostStages);
   static constexpr int kWarpBytes = kStages * kStageBytes;
+  // For a row that is quantized: room for its codes, and packs of it that a thread holds.
+  static constexpr int kCodeBytes = kSharedBytes - kWarps * kWarpBytes;
+  static constexpr int kHeldPacks = blocks == 4 ? 4 : 8;
 
   using Sums = float[column_tiles][row_tiles][4];
   /// Where the warps' sums meet.
@@ -219,12 +230,8 @@ class Walk {
 
   __device__ __forceinline__ Step<P> read(int i) const {
     const unsigned char* from = stage(i);
-    const auto load = [](const unsigned char* at) { return *reinterpret_cast<const uint4*>(at); };
     Step<P> step;
-#pragma unroll
-    for (int n = 0; n < 2 * P::column_tiles; ++n, from += kPieceBytes) {
-      step.weight[n / 2][n % 2] = load(from + lane_);
-    }
+    read_weight(from, step);
 #pragma unroll
     for (int m = 0; m < P::row_tiles; ++m) {
 #pragma unroll
@@ -235,10 +242,31 @@ class Walk {
     return step;
   }
 
+  /// The same with x from the codes of its one row.
+  __device__ __forceinline__ Step<P> read(int i, const unsigned char* codes) const {
+    const unsigned char* from = stage(i);
+    Step<P> step;
+    read_weight(from, step);
+    step.x[0][0] = load(codes + first_ + i * kStride + chunk_);
+    return step;
+  }
+
  private:
   static constexpr int kXBytes = P::meeting == Meeting::mixed ? 2 : 1;  // for each of the weight's
 
   __device__ unsigned char* stage(int i) const { return ring_ + i % P::kStages * P::kStageBytes; }
+
+  __device__ static uint4 load(const unsigned char* at) {
+    return *reinterpret_cast<const uint4*>(at);
+  }
+
+  /// Moves `from` behind it.
+  __device__ __forceinline__ void read_weight(const unsigned char*& from, Step<P>& step) const {
+#pragma unroll
+    for (int n = 0; n < 2 * P::column_tiles; ++n, from += kPieceBytes) {
+      step.weight[n / 2][n % 2] = load(from + lane_);
+    }
+  }
 
   const std::uint8_t* weight_[2 * P::column_tiles];
   const std::uint8_t* x_[P::row_tiles];

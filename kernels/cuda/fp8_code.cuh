@@ -61,6 +61,30 @@ __device__ inline std::uint8_t code_of(std::uint16_t x, const Divisor& divisor) 
   return __nv_cvt_float_to_fp8(quotient, __NV_SATFINITE, format);
 }
 
+/// The codes of a pack none of whose quotients is NaN, by a divisor in its range.
+template <__nv_fp8_interpretation_t format>
+__device__ uint2 ordinary_codes(const Pack& pack, const Divisor& divisor) {
+  std::uint32_t pairs[kPack / 2];
+#pragma unroll
+  for (unsigned i = 0; i < kPack / 2; ++i) {
+    const float2 quotients = {divisor.quotient(pack.at[2 * i]),
+                              divisor.quotient(pack.at[2 * i + 1])};
+    pairs[i] = __nv_cvt_float2_to_fp8x2(quotients, __NV_SATFINITE, format);
+  }
+  return {pairs[0] | pairs[1] << 16, pairs[2] | pairs[3] << 16};
+}
+
+/// The codes of any pack.
+template <__nv_fp8_interpretation_t format>
+__device__ uint2 exact_codes(const Pack& pack, float scale) {
+  std::uint64_t codes = 0;
+#pragma unroll 1
+  for (unsigned i = 0; i < kPack; ++i) {
+    codes |= std::uint64_t{exact_code<format>(pack.at[i], scale)} << 8 * i;
+  }
+  return {static_cast<std::uint32_t>(codes), static_cast<std::uint32_t>(codes >> 32)};
+}
+
 /// codes = e4m3 or e5m2 of n elements, an even number. Whatever is out of the ordinary is done once
 /// more, in full.
 template <__nv_fp8_interpretation_t format, unsigned n>

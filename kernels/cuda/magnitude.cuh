@@ -37,6 +37,11 @@ __device__ inline std::uint32_t larger_half(std::uint32_t word) {
 /// bf16 magnitude bits as the bits of a float.
 __device__ inline std::uint32_t float_bits(std::uint32_t magnitude) { return magnitude << 16; }
 
+/// As scale_of: of a row, `largest` being the format's largest number.
+__device__ inline float scale_of_magnitude(std::uint32_t magnitude, float largest) {
+  return magnitude == 0 ? 1.0f : __fdiv_rn(__uint_as_float(float_bits(magnitude)), largest);
+}
+
 /// This thread's share of the largest magnitude of a row, as two halves of a word.
 template <bool aligned>
 __device__ inline std::uint32_t row_magnitude(const std::uint16_t* row, std::size_t cols) {

@@ -166,6 +166,15 @@ bool CudaMultiply::multiply_few_silu(cudaStream_t stream, ConstMatrix x, Scales 
   return true;
 }
 
+bool CudaMultiply::quantize_multiply_few(cudaStream_t stream, ConstMatrix x, ConstMatrix weight,
+                                         Scales weight_scale, Matrix out) {
+  const bool native = fp8_products() == Fp8Products::native;
+  if (!native || !can_multiply_few(x, weight) || x.cols == 0) return false;
+  expect_few("quantize_multiply_few:", x, {}, weight, weight_scale);
+  expect_matrix("quantize_multiply_few: out", out, x.rows, weight.rows);
+  return cuda_quantize_multiply_few(stream, x, weight, weight_scale, out);
+}
+
 void CudaMultiply::multiply_on_tensor_cores(cudaStream_t stream, const ConstMatrix& x,
                                             Scales x_scale, const ConstMatrix& weight,
                                             Scales weight_scale, const Matrix& out) {

@@ -47,6 +47,11 @@ class CudaMultiply {
   bool multiply_few_silu(cudaStream_t stream, ConstMatrix x, Scales x_scale, ConstMatrix weight,
                          Scales weight_scale, Matrix out, const QuantizedRows& into);
 
+  /// As Backend::quantize_multiply_few by a row's own scale, where there is a kernel that does both
+  /// at once; elsewhere false, and nothing is done.
+  bool quantize_multiply_few(cudaStream_t stream, ConstMatrix x, ConstMatrix weight,
+                             Scales weight_scale, Matrix out);
+
   Fp8Products fp8_products() const {
     return scratch_ == nullptr ? Fp8Products::native : Fp8Products::dequantized;
   }

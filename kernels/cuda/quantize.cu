@@ -61,8 +61,7 @@ __global__ void __launch_bounds__(kThreads)
     auto* to = static_cast<std::uint8_t*>(out.data) + r * out.stride;
     const std::uint32_t magnitude =
         block_maximum(larger_half(row_magnitude<aligned>(from, x.cols)));
-    const float amax = __uint_as_float(float_bits(magnitude));
-    const float scale = amax == 0.0f ? 1.0f : __fdiv_rn(amax, largest);
+    const float scale = scale_of_magnitude(magnitude, largest);
     if (threadIdx.x == 0) scales[r] = scale;
     const Divisor divisor(scale);
     for (std::size_t c = threadIdx.x * 2 * kPack; c < x.cols; c += blockDim.x * 2 * kPack) {

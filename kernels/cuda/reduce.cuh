@@ -30,8 +30,15 @@ __device__ inline float block_maximum(float value) {
   return reduce_block(value, [](float a, float b) { return fmaxf(a, b); });
 }
 
+/// By the instruction for it, and so faster.
 __device__ inline std::uint32_t block_maximum(std::uint32_t value) {
-  return reduce_block(value, [](std::uint32_t a, std::uint32_t b) { return a > b ? a : b; });
+  __shared__ std::uint32_t warps[32];
+  constexpr unsigned kAll = 0xFFFFFFFFu;
+  value = __reduce_max_sync(kAll, value);
+  __syncthreads();  // a maximum before this one has been read
+  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = value;
+  __syncthreads();
+  return __reduce_max_sync(kAll, threadIdx.x % 32 < blockDim.x / 32 ? warps[threadIdx.x % 32] : 0);
 }
 
 }  // namespace fp8cal

@@ -129,6 +129,44 @@ TEST_F(CudaFewRows, BitsDependOnNeitherRowsNorColumns) {
   compare("bf16 by e4m3", x.view(), {}, weight8.view(), one);
 }
 
+/// A product that quantizes its input has the bits of two calls, however long the row is.
+TEST_F(CudaFewRows, QuantizingHasTheBitsOfSingleCalls) {
+  constexpr std::size_t kRows = 9;
+  for (const auto& [columns, depth] : {std::pair<std::size_t, std::size_t>(4096, 4096),
+                                       {4096, 14336},
+                                       {6144, 4096},
+                                       {8192, 16384},
+                                       {28672, 4096},
+                                       {33, 30720},
+                                       {48, 30736},
+                                       {1, 16}}) {
+    const std::string what = std::to_string(columns) + " x " + std::to_string(depth);
+    const DeviceCopy x(*cuda_, uneven_bf16(kRows, depth, 5)),
+        weight(*cuda_, tiled_fp8(*cpu_, DType::e4m3, columns, depth, 6)),
+        codes(*cuda_, TestMatrix(DType::e4m3, kRows, depth)),
+        expected(*cuda_, TestMatrix(DType::bf16, kRows, columns)),
+        found(*cuda_, TestMatrix(DType::bf16, kRows, columns));
+    const DeviceArray<float> row_scales(*cuda_, std::vector<float>(kRows));
+    const ScalesOnDevice weight_scales(*cuda_, spread_scales(columns, 0.02f)),
+        one(*cuda_, {0.013f});
+    const auto at_once = [&](std::size_t r, std::size_t rows, Scales scale) {
+      const QuantizedRows into{codes.view().row_range(0, rows), scale, row_scales.data()};
+      cuda_->quantize_multiply_few(x.view().row_range(r, rows), into, weight, weight_scales,
+                                   found.view().row_range(r, rows));
+    };
+    cuda_->quantize_rows(x, codes, row_scales.data());
+    cuda_->multiply_few(codes, {row_scales.data(), kRows}, weight, weight_scales, expected);
+    for (std::size_t r = 0; r < kRows; ++r) at_once(r, 1, {});
+    EXPECT_EQ(found.values(), expected.values()) << what;
+    at_once(0, kRows, {});
+    EXPECT_EQ(found.values(), expected.values()) << what;
+    cuda_->quantize(x, one, codes);
+    cuda_->multiply_few(codes, one, weight, weight_scales, expected);
+    at_once(0, kRows, one);
+    EXPECT_EQ(found.values(), expected.values()) << what;
+  }
+}
+
 /// A gated product gives the bits of its parts, whatever it quantizes.
 TEST_F(CudaFewRows, SiluHasTheBitsOfSingleCalls) {
   for (const Size& size : {Size{1, 14336, 512}, Size{5, 20, 4096}, Size{9, 1000, 256},

@@ -155,6 +155,27 @@ TEST(CpuMultiplyFewSilu, HasTheBitsOfSingleCalls) {
   }
 }
 
+TEST(CpuQuantizeMultiplyFew, HasTheBitsOfSingleCalls) {
+  constexpr std::size_t kRows = GatedOperands::kRows, kInner = GatedOperands::kInner;
+  constexpr std::size_t kColumns = 2 * GatedOperands::kWidth;
+  for (const auto& [name, backend] : all_cpu_backends()) {
+    const GatedOperands a(*backend);
+    const TestMatrix x = random_bf16(kRows, kInner, 5);
+    for (const Cast cast : kCasts) {
+      if (cast == Cast::none) continue;
+      TestMatrix out(DType::bf16, kRows, kColumns), expected(DType::bf16, kRows, kColumns);
+      TestMatrix memory(DType::e4m3, kRows, kInner), expected_memory(DType::e4m3, kRows, kInner);
+      Codes codes(cast, memory), expected_codes(cast, expected_memory);
+      expected_codes.quantize(*backend, x);
+      const QuantizedRows expected_into = expected_codes.into();
+      backend->multiply_few(expected_into.codes, expected_into.scales(), a.weight, a.of_weight(),
+                            expected);
+      backend->quantize_multiply_few(x, codes.into(), a.weight, a.of_weight(), out);
+      EXPECT_TRUE(out == expected) << name;
+    }
+  }
+}
+
 TEST(CpuMultiplyFewSilu, Misfits) {
   const auto backend = make_cpu_backend(1);
   const TestMatrix x = random_bf16(3, 8, 1);

@@ -34,6 +34,7 @@ TEST(CauseOf, KnowsEveryKernelByItsName) {
   EXPECT_EQ(cause_of("multiply 1024x6144x4096"), Cause::products);
   EXPECT_EQ(cause_of("multiply_few 1x6144x4096"), Cause::products);
   EXPECT_EQ(cause_of("multiply_few_silu 1x28672x4096"), Cause::products);
+  EXPECT_EQ(cause_of("quantize_multiply_few 1x4096x14336"), Cause::products);
   EXPECT_EQ(cause_of("cached_attention"), Cause::attention);
   EXPECT_EQ(cause_of("decode_attention"), Cause::attention);
   EXPECT_EQ(cause_of("rope_append"), Cause::attention);

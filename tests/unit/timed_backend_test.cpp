@@ -156,6 +156,23 @@ TEST_F(TimedBackendTest, CountsGatedProducts) {
   }
 }
 
+TEST_F(TimedBackendTest, CountsAProductThatQuantizesOnce) {
+  const TestMatrix x = random_bf16(1, 16, 1);
+  TestMatrix weight(DType::e4m3, 8, 16), codes(DType::e4m3, 1, 16), out(DType::bf16, 1, 8);
+  const float one = 1.0f;
+  float row_scale = 0.0f;
+  timed_.quantize(random_bf16(8, 16, 2), {&one, 1}, weight);
+  timed_.start();
+  timed_.quantize_multiply_few(x, {codes, {}, &row_scale}, weight, {&one, 1}, out);
+  timed_.stop();
+  const KernelProfile profile = timed_.profile();
+  ASSERT_EQ(profile.kernels.size(), 1u);
+  EXPECT_EQ(profile.kernels[0].kernel, "quantize_multiply_few 1x8x16");
+  EXPECT_EQ(profile.kernels[0].flop, 2.0 * 8 * 16);
+  EXPECT_EQ(profile.kernels[0].bytes, 2.0 * 16 + 8 * 16 + 2.0 * 8);
+  EXPECT_GT(row_scale, 0.0f);
+}
+
 TEST_F(TimedBackendTest, CountsAttentionOfADecodingStep) {
   // Two sequences with room for 8 tokens; two query heads of 4, one head of keys and values.
   const std::uint32_t positions[2] = {3, 4};
