@@ -145,25 +145,26 @@ TEST_F(CudaFewRows, QuantizingHasTheBitsOfSingleCalls) {
         weight(*cuda_, tiled_fp8(*cpu_, DType::e4m3, columns, depth, 6)),
         codes(*cuda_, TestMatrix(DType::e4m3, kRows, depth)),
         expected(*cuda_, TestMatrix(DType::bf16, kRows, columns)),
-        found(*cuda_, TestMatrix(DType::bf16, kRows, columns));
+        row_by_row(*cuda_, TestMatrix(DType::bf16, kRows, columns)),
+        together(*cuda_, TestMatrix(DType::bf16, kRows, columns));
     const DeviceArray<float> row_scales(*cuda_, std::vector<float>(kRows));
     const ScalesOnDevice weight_scales(*cuda_, spread_scales(columns, 0.02f)),
         one(*cuda_, {0.013f});
-    const auto at_once = [&](std::size_t r, std::size_t rows, Scales scale) {
+    const auto at_once = [&](std::size_t r, std::size_t rows, Scales scale, const Matrix& found) {
       const QuantizedRows into{codes.view().row_range(0, rows), scale, row_scales.data()};
       cuda_->quantize_multiply_few(x.view().row_range(r, rows), into, weight, weight_scales,
-                                   found.view().row_range(r, rows));
+                                   found.row_range(r, rows));
     };
     cuda_->quantize_rows(x, codes, row_scales.data());
     cuda_->multiply_few(codes, {row_scales.data(), kRows}, weight, weight_scales, expected);
-    for (std::size_t r = 0; r < kRows; ++r) at_once(r, 1, {});
-    EXPECT_EQ(found.values(), expected.values()) << what;
-    at_once(0, kRows, {});
-    EXPECT_EQ(found.values(), expected.values()) << what;
+    for (std::size_t r = 0; r < kRows; ++r) at_once(r, 1, {}, row_by_row);
+    EXPECT_EQ(row_by_row.values(), expected.values()) << what;
+    at_once(0, kRows, {}, together);
+    EXPECT_EQ(together.values(), expected.values()) << what;
     cuda_->quantize(x, one, codes);
     cuda_->multiply_few(codes, one, weight, weight_scales, expected);
-    at_once(0, kRows, one);
-    EXPECT_EQ(found.values(), expected.values()) << what;
+    at_once(0, kRows, one, together);
+    EXPECT_EQ(together.values(), expected.values()) << what;
   }
 }
 
