@@ -129,17 +129,11 @@ TEST_F(CudaFewRows, BitsDependOnNeitherRowsNorColumns) {
   compare("bf16 by e4m3", x.view(), {}, weight8.view(), one);
 }
 
-/// A product that quantizes its input has the bits of two calls, however long the row is.
-TEST_F(CudaFewRows, QuantizingHasTheBitsOfSingleCalls) {
-  constexpr std::size_t kRows = 9;
-  for (const auto& [columns, depth] : {std::pair<std::size_t, std::size_t>(4096, 4096),
-                                       {4096, 14336},
-                                       {6144, 4096},
-                                       {8192, 16384},
-                                       {28672, 4096},
-                                       {33, 30720},
-                                       {48, 30736},
-                                       {1, 16}}) {
+/// A product that quantizes its input has the bits of two calls.
+class CudaQuantizingProduct : public BothBackends {
+ protected:
+  void compare(std::size_t columns, std::size_t depth) {
+    constexpr std::size_t kRows = 9;
     const std::string what = std::to_string(columns) + " x " + std::to_string(depth);
     const DeviceCopy x(*cuda_, uneven_bf16(kRows, depth, 5)),
         weight(*cuda_, tiled_fp8(*cpu_, DType::e4m3, columns, depth, 6)),
@@ -166,6 +160,17 @@ TEST_F(CudaFewRows, QuantizingHasTheBitsOfSingleCalls) {
     at_once(0, kRows, one, together);
     EXPECT_EQ(together.values(), expected.values()) << what;
   }
+};
+
+TEST_F(CudaQuantizingProduct, HasTheBitsOfSingleCalls) {
+  compare(1, 16);
+  compare(520, 4096);
+  compare(33, 30720);
+}
+
+TEST_F(CudaQuantizingProduct, LargeOnesHaveTheBitsOfSingleCalls) {
+  for (const auto& [columns, depth] : kLayers8B) compare(columns, depth);
+  compare(8192, 16384);
 }
 
 /// A gated product gives the bits of its parts, whatever it quantizes.
