@@ -36,6 +36,7 @@ class Results {
     }
   }
 
+  /// Of one row that the block has quantized.
   __device__ void set_x_scale(float scale) { x_scales_[0] = scale; }
 
   /// For when x is there.
@@ -215,9 +216,9 @@ void launch_spread(cudaStream_t stream, const FewRowsProduct& product) {
   }
 }
 
-/// Of a row that is quantized, where it is short enough.
+/// Of one row that is quantized, where it is short enough; else false, and nothing is done.
 template <class P>
-bool launch_if_held(cudaStream_t stream, const FewRowsProduct& product) {
+bool launch_if_fits(cudaStream_t stream, const FewRowsProduct& product) {
   constexpr int kMostColumns = 32 * kWarps * P::kHeldPacks * static_cast<int>(kPack);
   const int columns = product.row_bytes;
   if (columns > kMostColumns || whole_steps(columns) > P::kCodeBytes || !has_room<P>())
@@ -298,10 +299,10 @@ bool cuda_quantize_multiply_few(cudaStream_t stream, ConstMatrix x, ConstMatrix 
   if (x.rows != 1 || out.cols == 0) return false;
   const FewRowsProduct product = product_of(x, {}, weight, weight_scale, out, {});
   const int room = attribute_of_device(cudaDevAttrMultiProcessorCount) * Two::kColumns;
-  if (product.columns > 3 * room && launch_if_held<Four>(stream, product)) return true;
-  if (product.columns > 2 * room && launch_if_held<Three>(stream, product)) return true;
-  if (product.row_bytes > kLongWalk && launch_if_held<TwoLong>(stream, product)) return true;
-  return launch_if_held<Two>(stream, product);
+  if (product.columns > 3 * room && launch_if_fits<Four>(stream, product)) return true;
+  if (product.columns > 2 * room && launch_if_fits<Three>(stream, product)) return true;
+  if (product.row_bytes > kLongWalk && launch_if_fits<TwoLong>(stream, product)) return true;
+  return launch_if_fits<Two>(stream, product);
 }
 
 }  // namespace fp8cal
